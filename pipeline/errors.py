@@ -1,0 +1,184 @@
+"""The PipelineError family. The docstring of a class is its message: what happened and what to do."""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """The pipeline could not go on."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, detail: str = "") -> None:
+        message = inspect.cleandoc(type(self).__doc__ or "")
+        super().__init__(f"{detail}: {message}" if detail else message)
+
+
+# ---- what the person or program asked for is not right (exit 2, HTTP 400/404/409) ----
+
+
+class UsageError(PipelineError):
+    """The request is not valid."""
+
+    code = "usage"
+    exit_code = 2
+
+    def __init__(self, detail: str = "") -> None:
+        Exception.__init__(self, detail or inspect.cleandoc(type(self).__doc__ or ""))
+
+
+class BadOptionsError(UsageError):
+    """An option is not known or has a value that it cannot take."""
+
+    code = "bad_options"
+
+
+class BadPathError(UsageError):
+    """The path must name a directory or media file below the workdir: relative, without '..', NUL or a symlink that leaves it."""  # noqa: E501
+
+    code = "bad_path"
+
+
+class NotFoundError(PipelineError):
+    """There is no such directory, file or task."""
+
+    code = "not_found"
+
+
+class ConflictError(PipelineError):
+    """The present state forbids this."""
+
+    code = "conflict"
+
+
+class UnavailableError(PipelineError):
+    """The service cannot accept work right now; try again later."""
+
+    code = "unavailable"
+
+
+# ---- the environment is not usable (exit 3) ----
+
+
+class EnvironmentUnusableError(PipelineError):
+    """The environment is not usable."""
+
+    code = "environment"
+    exit_code = 3
+
+
+class DatabaseLockedError(EnvironmentUnusableError):
+    """Another service already owns this queue; stop it first, or give this one a --database_url of its own."""
+
+    code = "database_locked"
+
+
+class DatabaseNewerError(EnvironmentUnusableError):
+    """The database was written by a newer version of this program; upgrade it, or restore the copy made before."""
+
+    code = "database_newer"
+
+
+class WorkdirUnusableError(EnvironmentUnusableError):
+    """The workdir cannot be used."""
+
+    code = "workdir"
+
+
+class FFmpegMissingError(EnvironmentUnusableError):
+    """No FFmpeg was found: install the 'ffmpeg' package or 'pip install imageio-ffmpeg'."""
+
+    code = "no_ffmpeg"
+
+
+class ModelUnavailableError(EnvironmentUnusableError):
+    """The model's weights could not be had."""
+
+    code = "model_unavailable"
+
+
+class GpuUnavailableError(EnvironmentUnusableError):
+    """--use_gpu was given, but torch sees no usable CUDA device."""
+
+    code = "no_gpu"
+
+
+class RelayUnsafeError(EnvironmentUnusableError):
+    """The relay binds to 127.0.0.1 only, as its messages are not encrypted; use a loopback --relay_bind."""
+
+    code = "relay_unsafe"
+
+
+# ---- the queue's own guards ----
+
+
+class IllegalTransitionError(PipelineError):
+    """A state change was refused: the row was not in a state, epoch and token that allow it."""
+
+    code = "illegal_transition"
+
+
+# ---- one media file cannot be read or transcribed (a file's `error.code`) ----
+
+
+class MediaError(PipelineError):
+    """The file could not be transcribed."""
+
+    code = "media"
+
+
+class EmptyFileError(MediaError):
+    """The file is empty (0 bytes); copy it again."""
+
+    code = "empty"
+
+
+class NotMediaError(MediaError):
+    """The content is not audio or video that FFmpeg can read, whatever the name says; replace or remove the file."""
+
+    code = "not_media"
+
+
+class NoAudioError(MediaError):
+    """The file has no audio track."""
+
+    code = "no_audio"
+
+
+class CorruptError(MediaError):
+    """No audio could be decoded: the file is damaged; copy it again from its source."""
+
+    code = "corrupt"
+
+
+class UnreadableError(MediaError):
+    """The file cannot be opened: permission denied; give the service's user read access (chmod), it will be tried again."""  # noqa: E501
+
+    code = "unreadable"
+
+
+class ReadFailedError(MediaError):
+    """Reading the file failed; it will be tried again."""
+
+    code = "read_failed"
+
+
+class GoneError(MediaError):
+    """The file was removed before it was transcribed."""
+
+    code = "gone"
+
+
+class ChangedError(MediaError):
+    """The file changed while it was transcribed; it will be done again."""
+
+    code = "changed"
+
+
+class TooSlowError(MediaError):
+    """Decoding made no progress and was stopped."""
+
+    code = "decode_stalled"

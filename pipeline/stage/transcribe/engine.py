@@ -1,0 +1,80 @@
+"""The Engine seam: windows in, replies out. What a window is worth, and what comes next, Track decides (pack.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.options import Options
+
+SAMPLE_RATE = 16_000  # Hz, mono; whisper/audio.py
+WINDOW_SAMPLES = 30 * SAMPLE_RATE
+HOP = 160  # samples a mel frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One window to transcribe, at one temperature."""
+
+    pcm: NDArray[np.float32]  # (n,) mono at 16 kHz in [-1, 1], n <= WINDOW_SAMPLES; shorter ones are padded
+    options: Options
+    language: str | None  # None: detect it first
+    temperature: float
+    prompt: tuple[int, ...] = ()  # token ids said before
+    seed: int = 0  # for sampling above temperature 0
+    log_mel_max: float | None = None  # the whole file's, for exact mode's clamp (whisper clamps at max - 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One segment inside a window: seconds from its start."""
+
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...]
+    words: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the model made of a Request."""
+
+    language: str
+    segments: tuple[Heard, ...]
+    tokens: tuple[int, ...]  # all of them, for the next prompt
+    consumed: float  # seconds of the window that its timestamps cover: where whisper would seek to
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    model: str
+    sha256: str
+    batch_size: int  # windows that fill one call
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
+        """Transcribe windows of any files together; rows may differ in every option but the model."""
+        ...
+
+    def prompt(self, text: str, language: str | None) -> tuple[int, ...]:
+        """Return the token ids of an initial prompt."""
+        ...
+
+    def log_mel_max(self, pcm: NDArray[np.float32]) -> float:
+        """Return the largest log10 mel value of this stretch, for exact mode's first pass."""
+        ...
+
+    def close(self) -> None:
+        """Let the model leave the device."""
+        ...
