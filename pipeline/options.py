@@ -58,7 +58,7 @@ class Options:
         None, "skip silences longer than this, in seconds, around a suspected hallucination (needs word_timestamps)"
     )
     exact: bool = option(False, "whisper's own sequential algorithm, window after window")
-    vad: bool = option(True, "cut speech into windows by voice activity")
+    no_vad: bool = option(False, "windows by loudness alone, without voice activity detection")
     output_format: tuple[str, ...] = option(
         FORMATS, "all, or a comma list of txt, srt, vtt, tsv, json", changes="rendering", post=True
     )
@@ -95,7 +95,7 @@ def merge(defaults: Options, *named: Mapping[str, Any]) -> Options:
     """Lay named options over the defaults, later ones winning; a `.en` model speaks English."""
     chosen: dict[str, Any] = {}
     for each in named:
-        chosen |= each
+        chosen |= {name: value for name, value in each.items() if name in NAMES}
     merged = replace(defaults, **chosen)
     return replace(merged, language="en") if merged.model.endswith(".en") else merged
 
