@@ -1,0 +1,52 @@
+# Two commands matter: `make demo` shows it work, `make start` runs it on ./workdir.
+# PYTHON=/path/to/python3 chooses the interpreter; ARGS='--language French' is passed to start-service.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo start test check lint image clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(INSTALLED) ## the virtual environment .venv with everything in it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (on Debian and Ubuntu: apt install python3 python3-venv)," \
+		"or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the module venv:" \
+		"apt install python3-venv (Debian, Ubuntu), then run make again" >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	@touch $@
+
+demo: setup ## a fresh service transcribes samples/ before your eyes
+	@$(BIN)/python scripts/demo.py
+
+start: setup ## the service on ./workdir and port 8000; stop it with Ctrl-C
+	@exec $(BIN)/python app.py start-service $(ARGS)
+
+test: setup ## every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint ## everything that is quick: style, types, arrows between rooms, unit tests
+	@$(BIN)/python -m pytest tests/unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+image: ## the Docker image whisper:0.0
+	docker build -t whisper:0.0 -f Dockerfile.gpu .
+
+clean: ## what can be made again; never workdir/
+	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
