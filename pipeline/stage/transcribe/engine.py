@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000  # Hz, mono; whisper/audio.py
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
 HOP = 160  # samples a mel frame
+MARGIN = 200  # half an STFT window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One window to transcribe, at one temperature."""
+    """One window to transcribe, at one temperature.
+
+    With `frames`, pcm holds 30 s and the MARGIN of neighbouring samples that the STFT needs on each side
+    (480,400 samples; no centre padding): 3000 mel frames. Language is detected on all of them; for decoding
+    those from `frames` on are set to 0 after normalisation, as whisper's pad_or_trim does.
+    """
 
     pcm: NDArray[np.float32]  # (n,) mono at 16 kHz in [-1, 1], n <= WINDOW_SAMPLES; shorter ones are padded
     options: Options
@@ -29,6 +35,8 @@ class Request:
     prompt: tuple[int, ...] = ()  # token ids said before
     seed: int = 0  # for sampling above temperature 0
     log_mel_max: float | None = None  # the whole file's, for exact mode's clamp (whisper clamps at max - 8)
+    frames: int | None = None  # exact mode: frames of content; pcm is then framed as described below
+    last_speech: float = 0.0  # seconds from the window's start where the last word before it ended (for words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,7 @@ class Reply:
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    single_ending: bool = True  # whisper's single_timestamp_ending: nothing began after the last timestamp
 
 
 class Engine(Protocol):
@@ -72,7 +81,10 @@ class Engine(Protocol):
         ...
 
     def log_mel_max(self, pcm: NDArray[np.float32]) -> float:
-        """Return the largest log10 mel value of this stretch, for exact mode's first pass."""
+        """Return the largest log10 mel value of this stretch, for exact mode's first pass.
+
+        `pcm` carries MARGIN samples on both sides (no centre padding).
+        """
         ...
 
     def close(self) -> None:
