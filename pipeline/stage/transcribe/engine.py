@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,4 +89,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let the model leave the device."""
+        ...
+
+
+class Span(NamedTuple):
+    """A stretch of speech, in samples of the file."""
+
+    start: int
+    end: int
+
+
+class Voice(Protocol):
+    """Voice activity detection of one file, streamed; unpadded spans come in order and do not overlap."""
+
+    settled: int  # samples: no span that begins before this is still to come; what lies before may be forgotten
+
+    def feed(self, pcm: NDArray[np.float32]) -> list[Span]:
+        """Take the next samples; return the spans that ended, those of unbroken speech cut at 30 s."""
+        ...
+
+    def finish(self) -> list[Span]:
+        """Return what was still open at the end of the file."""
         ...
