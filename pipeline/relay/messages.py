@@ -5,6 +5,8 @@ answered `stale` and changes nothing.
 
     stage -> core   Hello Ready Accept Progress Result Fail Status Pong Bye
     core -> stage   Welcome Job Cancel Pause ResultAck Ping Drain Error
+
+Inside a stage the child and its supervisor speak the same messages over a socketpair; `Busy` goes no further.
 """
 
 from __future__ import annotations
@@ -153,10 +155,21 @@ class Pause(Message, frozen=True):
 class Status(Message, frozen=True):
     """What the stage is about, for /readyz and the log: `phase` and a fraction of it where one is known."""
 
-    phase: Literal["starting", "downloading", "loading", "ready", "idle", "failed"]
+    phase: Literal["starting", "downloading", "loading", "compiling", "ready", "idle", "failed"]
     detail: str = ""
     fraction: float | None = None
     figures: dict[str, float] = {}  # busy share, batch fill, windows/s, real-time factor
+
+
+class Busy(Message, frozen=True):
+    """Child to supervisor, before each risky step: these files are blamed if the child dies or hangs in it.
+
+    `expected` is in how many seconds a window of some file should end (0: not known). The supervisor kills the
+    child when no media progress comes within max(60 s, 3 x expected). An empty tuple: nothing risky goes on.
+    """
+
+    file_ids: tuple[int, ...]
+    expected: float = 0.0
 
 
 class Ping(Message, frozen=True):
@@ -164,7 +177,9 @@ class Ping(Message, frozen=True):
 
 
 class Pong(Message, frozen=True):
-    """I am."""
+    """I am; `patience` is for how many seconds without media progress the supervisor lets its child go on."""
+
+    patience: float = 60.0
 
 
 class Drain(Message, frozen=True):
@@ -184,7 +199,7 @@ class Error(Message, frozen=True):
 
 AnyMessage = (
     Hello | Welcome | Ready | Job | Accept | Progress | Result | Fail | ResultAck | Cancel | Pause | Status
-    | Ping | Pong | Drain | Bye | Error
+    | Busy | Ping | Pong | Drain | Bye | Error
 )  # fmt: skip
 
 _ENCODER = msgspec.msgpack.Encoder()
