@@ -1,0 +1,210 @@
+"""`make demo`: a fresh service transcribes the sample recordings before your eyes, and leaves nothing behind.
+
+It does what a person would do: start the service, copy folders into its workdir, ask GET /monitoring how far they are,
+read the transcripts that lie beside the audio, stop it with SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
+FOLDERS = ("english", "french")
+START_S = 60.0
+WORK_S = 1800.0  # the first run downloads the model's weights
+STOP_S = 30.0
+ACTIVE = ("pending", "running")
+WIDTH = 100
+QUOTE: dict[str, Any] = {"initial_indent": "  | ", "subsequent_indent": "  | "}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+class Service:
+    """A service of our own on a workdir of its own and a free port."""
+
+    def __init__(self, workdir: Path, log: Path) -> None:
+        self.workdir = workdir
+        self._log = log
+        command = [sys.executable, "app.py", "--workdir", str(workdir), "start-service", "--port", "0"]
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=stderr)  # noqa: S603
+        self.url = self._address(time.monotonic() + START_S)
+
+    def _address(self, deadline: float) -> str:
+        """Wait for the card that the service leaves beside its queue once it listens."""
+        card = self.workdir / ".whisper" / "service.json"
+        while time.monotonic() < deadline:
+            self.check()
+            if card.exists():
+                return str(json.loads(card.read_text())["url"])
+            time.sleep(0.05)
+        raise DemoError(f"the service did not start within {START_S:.0f} s:\n{self.last_words()}")
+
+    def check(self) -> None:
+        """Raise DemoError when the service has died."""
+        if self._process.poll() is not None:
+            raise DemoError(f"the service ended with {self._process.returncode}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        return textwrap.indent("\n".join(self._log.read_text().splitlines()[-15:]), "    ")
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """Return the JSON of a GET; /readyz answers 503 with its reasons, and they are an answer too."""
+        self.check()
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - our own service
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            return dict(json.load(error))
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code; kill what does not stop in time."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise DemoError(f"the service did not stop within {STOP_S:.0f} s:\n{self.last_words()}") from None
+
+    def end(self) -> None:
+        """Leave no process behind, whatever happened."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+
+def say(text: str) -> None:
+    """Print one line of the story, with the seconds since its beginning."""
+    print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)
+
+
+BEGAN = time.monotonic()
+
+
+@contextmanager
+def fresh_service() -> Iterator[Service]:
+    """Run a service on a temporary workdir; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="whisper-demo-") as name:
+        workdir = Path(name) / "workdir"
+        workdir.mkdir()
+        service = Service(workdir, Path(name) / "log")
+        try:
+            yield service
+        finally:
+            service.end()
+
+
+def drop(workdir: Path) -> None:
+    """Copy the first folder in while it is watched, move the other in whole; the watcher knows both ways."""
+    shutil.copytree(SAMPLES / FOLDERS[0], workdir / FOLDERS[0])
+    say(f"copied {FOLDERS[0]}/ into {workdir}")
+    for folder in FOLDERS[1:]:
+        with tempfile.TemporaryDirectory(dir=workdir.parent) as elsewhere:
+            shutil.copytree(SAMPLES / folder, Path(elsewhere) / folder)
+            (Path(elsewhere) / folder).rename(workdir / folder)
+        rule = (workdir / folder / "whisper.toml").read_text().splitlines()[-1]
+        say(f"moved {folder}/ in, whole; its whisper.toml says: {rule}")
+
+
+def follow(service: Service) -> list[dict[str, Any]]:
+    """Return the ended tasks, telling on the way how far they are and what the stage is about."""
+    told: set[str] = set()
+    deadline = time.monotonic() + WORK_S
+    while time.monotonic() < deadline:
+        tasks = service.ask("/monitoring")["tasks"]
+        for line in [*waiting_for(service), *map(progress, sorted(tasks, key=lambda task: task["dirname"]))]:
+            if line not in told:
+                told.add(line)
+                say(line)
+        if {task["dirname"] for task in tasks if task["task_status"] not in ACTIVE} >= set(FOLDERS):
+            return [service.ask(f"/monitoring/{task['task_id']}") for task in reversed(tasks)]
+        time.sleep(0.25)
+    raise DemoError(f"not finished after {WORK_S:.0f} s:\n{service.last_words()}")
+
+
+def waiting_for(service: Service) -> list[str]:
+    """Return why the service cannot transcribe yet, one reason a line."""
+    return [f"GET /readyz: not yet: {reason}" for reason in service.ask("/readyz").get("reasons", [])]
+
+
+def progress(task: dict[str, Any]) -> str:
+    """Return one line about a task."""
+    counts = ", ".join(f"{number} {state}" for state, number in task["counts"].items() if number)
+    return f"GET /monitoring: {task['dirname']} {task['task_status']} {task['progress']:4.0%} ({counts})"
+
+
+def show(service: Service, task: dict[str, Any]) -> None:
+    """Print the transcripts of a task and the time each step took: from monitoring, and from each JSON's provenance."""
+    waited = seconds(task["created_at"], task["started_at"])
+    worked = seconds(task["started_at"], task["finished_at"])
+    print(
+        f"\n{task['dirname']}/ {task['task_status']}: settling and queue {waited:.1f} s, then {worked:.1f} s of work"
+    )
+    for file in task["files"]:
+        if file["error"]:
+            raise DemoError(f"{file['path']}: {file['error']['message']}\n{service.last_words()}")
+        show_transcript(service.workdir / file["path"], file)
+
+
+def show_transcript(source: Path, file: dict[str, Any]) -> None:
+    """Print one transcript as it lies beside its audio."""
+    steps = json.loads(source.with_suffix(".json").read_text())["provenance"].get("timings", {})
+    times = "".join(f", {step} {spent:.1f} s" for step, spent in steps.items())
+    print(f"\n  {file['path']}  {file['language']}, {file['duration'] or 0:.1f} s of audio{times}")
+    print(textwrap.fill(" ".join(source.with_suffix(".txt").read_text().split()), WIDTH, **QUOTE))
+    print(f"  -> {'  '.join(sorted(Path(output).name for output in file['outputs']))}")
+
+
+def seconds(start: str, end: str) -> float:
+    """Return the seconds between two RFC 3339 times."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def main() -> None:
+    """Tell the story from start to stop."""
+    say("starting: python app.py --workdir <fresh folder> start-service --port 0")
+    with fresh_service() as service:
+        say(f"the service answers at {service.url}")
+        drop(service.workdir)
+        tasks = follow(service)
+        for task in tasks:
+            show(service, task)
+        print()
+        code = service.stop()
+        say(f"stopped with SIGTERM: exit code {code}")
+        if code or any(task["task_status"] != "completed" for task in tasks):
+            raise DemoError(f"something went wrong:\n{service.last_words()}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DemoError as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit("demo: interrupted")
