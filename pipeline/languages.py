@@ -142,7 +142,9 @@ def language_code(text: str) -> str | None:
         return word
     if word in _CODES:
         return _CODES[word]
-    raise BadOptionsError(f"language {text!r}: use a name or code that whisper knows.{closest(word, [*LANGUAGES, *_CODES])}")
+    raise BadOptionsError(
+        f"language {text!r}: use a name or code that whisper knows.{closest(word, [*LANGUAGES, *_CODES])}"
+    )
 
 
 def closest(word: str, known: list[str]) -> str:

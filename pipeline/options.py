@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import types
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import BadOptionsError
 from pipeline.languages import closest, language_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MODELS = (
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium",
@@ -25,7 +28,9 @@ FORMATS = ("txt", "srt", "vtt", "tsv", "json")
 WORD_OPTIONS = ("highlight_words", "max_line_width", "max_line_count", "max_words_per_line")
 
 
-def option(default: Any, help_: str, *, changes: Literal["text", "rendering"] = "text", post: bool = False) -> Any:
+def option(
+    default: Any, help_: str, *, changes: Literal["text", "rendering"] = "text", post: bool = False
+) -> Any:
     """Declare one option: its default, its help, what it changes, and whether POST and whisper.toml take it."""
     return field(default=default, metadata={"help": help_, "changes": changes, "post": post})
 
@@ -35,12 +40,18 @@ class Options:
     """Everything that decides one file's transcript. Values are normalised (`parse_named`)."""
 
     model: str = option("base", "whisper model: a name, or a path to a checkpoint", post=True)
-    task: Literal["transcribe", "translate"] = option("transcribe", "transcribe, or translate to English", post=True)
-    language: str | None = option(None, "language spoken, by name or code, in any case; auto detects it", post=True)
+    task: Literal["transcribe", "translate"] = option(
+        "transcribe", "transcribe, or translate to English", post=True
+    )
+    language: str | None = option(
+        None, "language spoken, by name or code, in any case; auto detects it", post=True
+    )
     initial_prompt: str | None = option(None, "text given to the model as context", post=True)
     word_timestamps: bool = option(False, "a time for every word", post=True)
     temperature: float = option(0.0, "sampling temperature; 0 is greedy or beam search")
-    temperature_increment_on_fallback: float | None = option(0.2, "step to the next temperature where decoding fails")
+    temperature_increment_on_fallback: float | None = option(
+        0.2, "step to the next temperature where decoding fails"
+    )
     best_of: int | None = option(5, "candidates when sampling")
     beam_size: int | None = option(5, "beams at temperature 0; None is greedy")
     patience: float | None = option(None, "beam search patience (arXiv 2204.05424)")
@@ -48,21 +59,28 @@ class Options:
     suppress_tokens: str = option("-1", "token ids never produced; -1 is whisper's set of symbols")
     carry_initial_prompt: bool = option(False, "the initial prompt before every window (exact mode)")
     condition_on_previous_text: bool = option(True, "previous text as prompt of the next window (exact mode)")
-    compression_ratio_threshold: float | None = option(2.4, "a window that compresses better has failed (a loop)")
+    compression_ratio_threshold: float | None = option(
+        2.4, "a window that compresses better has failed (a loop)"
+    )
     logprob_threshold: float | None = option(-1.0, "a window less probable has failed")
-    no_speech_threshold: float | None = option(0.6, "a failed window above this no-speech probability is silence")
+    no_speech_threshold: float | None = option(
+        0.6, "a failed window above this no-speech probability is silence"
+    )
     prepend_punctuations: str = option("\"'“¿([{-", "punctuation joined to the next word")
     append_punctuations: str = option("\"'.。,，!！?？:：”)]}、", "punctuation joined to the word before")
     clip_timestamps: str = option("0", "start,end,start,end,… in seconds: the clips to transcribe")
     hallucination_silence_threshold: float | None = option(
-        None, "skip silences longer than this, in seconds, around a suspected hallucination (needs word_timestamps)"
+        None,
+        "skip silences longer than this, in seconds, around a suspected hallucination (needs word_timestamps)",
     )
     exact: bool = option(False, "whisper's own sequential algorithm, window after window")
     no_vad: bool = option(False, "windows by loudness alone, without voice activity detection")
     output_format: tuple[str, ...] = option(
         FORMATS, "all, or a comma list of txt, srt, vtt, tsv, json", changes="rendering", post=True
     )
-    highlight_words: bool = option(False, "underline each word as it is spoken", changes="rendering", post=True)
+    highlight_words: bool = option(
+        False, "underline each word as it is spoken", changes="rendering", post=True
+    )
     max_line_width: int | None = option(None, "characters in a subtitle line", changes="rendering", post=True)
     max_line_count: int | None = option(None, "lines in a subtitle", changes="rendering", post=True)
     max_words_per_line: int | None = option(None, "words in a subtitle", changes="rendering", post=True)
@@ -142,7 +160,9 @@ def _model(value: Any) -> str:
     name: str = _typed("model", value, str)
     if name in MODELS or (os.sep in name or name.endswith(".pt")):
         return name
-    raise BadOptionsError(f"model {name!r}: use one of {', '.join(MODELS)}, or a path.{closest(name, list(MODELS))}")
+    raise BadOptionsError(
+        f"model {name!r}: use one of {', '.join(MODELS)}, or a path.{closest(name, list(MODELS))}"
+    )
 
 
 def _formats(value: Any) -> tuple[str, ...]:
@@ -151,7 +171,9 @@ def _formats(value: Any) -> tuple[str, ...]:
         return FORMATS
     for word in words:
         if word not in FORMATS:
-            raise BadOptionsError(f"output_format {word!r}: use all or a list of {', '.join(FORMATS)}.{closest(str(word), list(FORMATS))}")
+            raise BadOptionsError(
+                f"output_format {word!r}: use all or a list of {', '.join(FORMATS)}.{closest(str(word), list(FORMATS))}"
+            )
     if not words:
         raise BadOptionsError("output_format is empty")
     return tuple(word for word in FORMATS if word in words)
@@ -168,7 +190,12 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return value
         if choice is type(None) and value is None:
             return None
-        if choice is float and isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+        if (
+            choice is float
+            and isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+        ):
             return float(value)
         if isinstance(choice, type) and type(value) is choice and choice is not float:
             if choice is int and value < 1:

@@ -1,0 +1,220 @@
+"""`transcribe PATH…`: one shot over the same queue, relay and stage; or handed to the service that owns the workdir."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from pipeline.status import task_answer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from api.reach import Remote, find_service
+from api.service import Core
+from api.stages import PROJECT
+from pipeline.errors import NotFoundError, PipelineError
+from pipeline.ingest.writers import ignore_lease_signals
+from pipeline.settings import queue_place
+from pipeline.stage.transcribe.devices import cuda_devices
+from pipeline.tasks import FAILURES, Source, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pipeline.settings import Settings
+
+LOOK_S = 0.25
+LINE_S = 10.0  # between plain lines where there is no terminal
+ENDED = frozenset(TaskState) - {TaskState.PENDING, TaskState.RUNNING}
+PAGE = 1000
+
+
+class Follows(Protocol):
+    """Where the tasks of this call are followed: a service, or our own core."""
+
+    def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
+        """Take a path in and return its task's id."""
+        ...
+
+    def answer(self, task_id: str) -> dict[str, Any]:
+        """Return the monitoring answer, without files."""
+        ...
+
+    def failures(self, task_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the files that failed."""
+        ...
+
+    def trouble(self) -> str | None:
+        """Return why no work can be done at all, if so."""
+        ...
+
+
+def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, Any]) -> int:
+    """Transcribe files and directories; return 0 if all is done, 1 if anything failed, naming it."""
+    wanted = [piece for path in paths for piece in _pieces(path.expanduser().absolute(), settings.workdir)]
+    inside = all(path.is_relative_to(settings.workdir) for path in wanted)
+    service = find_service(queue_place(settings).folder) if inside and settings.workdir.exists() else None
+    if service:
+        return _follow(_Service(service), wanted, settings.workdir, named)
+    ignore_lease_signals()
+    own = settings if inside else _elsewhere(settings, wanted)
+    core = Core(own, cuda_devices(str(PROJECT)) if own.use_gpu else ["cpu"], unattended=False)
+    core.start()
+    try:
+        return _follow(_Own(core), wanted, own.workdir, named)
+    finally:
+        core.stop()
+
+
+def _pieces(path: Path, workdir: Path) -> list[Path]:
+    """Return what a path given by hand stands for: the workdir itself is all its folders and its loose files."""
+    if not path.exists():
+        raise NotFoundError(f"{path} does not exist")
+    if path != workdir:
+        return [path]
+    return [path, *sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))]
+
+
+def _elsewhere(settings: Settings, paths: Sequence[Path]) -> Settings:
+    """Return settings whose workdir is the nearest folder around all paths, with the queue in the state directory."""
+    root = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths]))
+    if any(path == root for path in paths) and root.parent != root:
+        root = root.parent  # a directory given by name is a task of its own, subtree and all
+    elsewhere = replace(settings, workdir=root)
+    return replace(elsewhere, database_url=settings.database_url or queue_place(elsewhere, inside=False).url)
+
+
+class _Service:
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
+        body = {"dirname": os.fsdecode(dirname), **named}
+        task_id: str = self._remote.ask("POST", "/transcription", body)["task_id"]
+        return task_id
+
+    def answer(self, task_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._remote.ask("GET", f"/monitoring/{task_id}?limit=1")
+        return answer
+
+    def failures(self, task_id: str) -> Iterator[dict[str, Any]]:
+        yield from self._remote.ask("GET", f"/monitoring/{task_id}?files=failed")["files"]
+
+    def trouble(self) -> str | None:
+        return None
+
+
+class _Own:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
+        return self._core.submit(dirname, named, source=Source.CLI).id
+
+    def answer(self, task_id: str) -> dict[str, Any]:
+        return self._view(task_id, None)
+
+    def failures(self, task_id: str) -> Iterator[dict[str, Any]]:
+        files = self._core.store.files(task_id, states=FAILURES).rows
+        yield from self._view(task_id, files)["files"]
+
+    def trouble(self) -> str | None:
+        """Return why no work can be done at all, once the only stage has given up."""
+        stages = self._core.dispatch.stages
+        failed = [stage for stage in stages if stage.phase == "failed"]
+        return failed[0].detail if stages and len(failed) == len(stages) else None
+
+    def _view(self, task_id: str, files: Any) -> dict[str, Any]:
+        store = self._core.store
+        task = store.task(task_id)
+        assert task is not None  # noqa: S101 - we made it
+        return task_answer(
+            task,
+            files=files,
+            counts=store.counts([task_id]).get(task_id, {}),
+            sums=store.sums([task_id])[task_id],
+            now=time.time(),
+        )
+
+
+def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:
+    tasks = {there.submit(os.fsencode(path.relative_to(root)) or b".", named): path for path in paths}
+    with _Board(tasks) as board:
+        while True:
+            answers = {task_id: there.answer(task_id) for task_id in tasks}
+            board.show(answers)
+            if all(answer["task_status"] in ENDED for answer in answers.values()):
+                break
+            if trouble := there.trouble():
+                raise PipelineError(trouble)
+            time.sleep(LOOK_S)
+    bad = [task_id for task_id, answer in answers.items() if answer["task_status"] != TaskState.COMPLETED]
+    for task_id in bad:
+        _explain(answers[task_id], list(there.failures(task_id)))
+    return 1 if bad else 0
+
+
+def _explain(answer: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
+    if answer["error"]:
+        print(f"{answer['dirname']}: {answer['error']['message']}", file=sys.stderr)
+    for file in files:
+        print(f"{file['path']}: {file['error']['message']}", file=sys.stderr)
+
+
+class _Board:
+    """Progress on a terminal as bars, elsewhere as plain lines now and then."""
+
+    def __init__(self, tasks: Mapping[str, Path]) -> None:
+        self._console = Console(stderr=True)
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()),
+            *(TextColumn("{task.fields[pace]}"), TimeElapsedColumn()),
+        )
+        self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._rows = {
+            task_id: self._bars.add_task(path.name, total=1.0, pace="") for task_id, path in tasks.items()
+        }
+        self._names = {task_id: path.name for task_id, path in tasks.items()}
+        self._said = 0.0
+        self._states: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._bars.stop()
+
+    def show(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show how far each task is, its real-time factor and the time left."""
+        for task_id, answer in answers.items():
+            self._bars.update(self._rows[task_id], completed=answer["progress"], pace=_pace(answer))
+        if not self._console.is_terminal:
+            self._lines(answers)
+
+    def _lines(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
+        states = {task_id: answer["task_status"] for task_id, answer in answers.items()}
+        now = time.monotonic()
+        if states == self._states and now - self._said < LINE_S:
+            return
+        self._states, self._said = states, now
+        for task_id, answer in answers.items():
+            words = (
+                f"{self._names[task_id]}: {answer['task_status']}",
+                f"{answer['progress']:.0%}",
+                _pace(answer),
+            )
+            print(*filter(None, words), file=sys.stderr)
+
+
+def _pace(answer: Mapping[str, Any]) -> str:
+    words = []
+    if answer.get("realtime_factor"):
+        words.append(f"{answer['realtime_factor']:.1f}x")
+    if answer["eta_seconds"] is not None and answer["task_status"] == TaskState.RUNNING:
+        words.append(f"{answer['eta_seconds']:.0f} s left")
+    return " ".join(words)

@@ -1,0 +1,86 @@
+"""How the command line finds a service that runs, and asks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ConflictError, NotFoundError, PipelineError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "service.json"
+TIMEOUT_S = 30.0
+
+
+def announce(folder: Path | None, url: str) -> None:
+    """Leave the service's address beside its queue."""
+    if folder is None:
+        return
+    temporary = folder / f".{NAME}.{os.getpid()}"
+    temporary.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    temporary.replace(folder / NAME)
+
+
+def withdraw(folder: Path | None) -> None:
+    """Take the address away again."""
+    if folder is not None:
+        (folder / NAME).unlink(missing_ok=True)
+
+
+class Remote:
+    """A running service, asked over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the answer's JSON; a problem answer is raised as the error it describes."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 - an http address we wrote ourselves
+            self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise _translated(error) from error
+        except OSError as error:
+            raise UnavailableError(f"the service at {self.url} does not answer ({error})") from error
+
+
+_ERRORS: dict[int, type[PipelineError]] = {
+    400: UsageError,
+    404: NotFoundError,
+    409: ConflictError,
+    503: UnavailableError,
+}
+
+
+def _translated(error: urllib.error.HTTPError) -> PipelineError:
+    try:
+        detail = str(json.load(error).get("detail", ""))
+    except ValueError:
+        detail = str(error)
+    return _ERRORS.get(error.code, PipelineError)(detail)
+
+
+def find_service(folder: Path | None) -> Remote | None:
+    """Return the service that owns the queue in this folder, if one is alive."""
+    if folder is None:
+        return None
+    try:
+        card = json.loads((folder / NAME).read_text())
+        os.kill(card["pid"], 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    remote = Remote(card["url"])
+    try:
+        remote.ask("GET", "/healthz")
+    except PipelineError:
+        return None
+    return remote

@@ -1,0 +1,213 @@
+"""The composition root: builds the rooms, starts them in order, answers the routes, stops in the reverse order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pipeline.ingest.intake import Intake
+from pipeline.ingest.rescan import Rescan
+from pipeline.ingest.watch import Watch
+from pipeline.relay.commit import Committer
+from pipeline.relay.report import Report
+
+from api.hours import Hours
+from api.stages import StageProcess, supervisor_command
+from pipeline.errors import UnavailableError
+from pipeline.mounts import is_remote
+from pipeline.queue.database import open_database
+from pipeline.queue.store import TaskStore
+from pipeline.relay.dispatch import Dispatch
+from pipeline.runner import Runner
+from pipeline.settings import parse_work_hours, prepare_workdir, queue_place
+from pipeline.tasks import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.settings import Settings
+    from pipeline.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+QUIET_S = 5.0
+QUIET_REMOTE_S = 15.0  # attributes are cached there
+DRAIN_S = 20.0
+VERSION = version("whisper-transcription")
+
+
+class Core:
+    """The one process that owns a queue: everything but HTTP, which asks it."""
+
+    def __init__(
+        self, settings: Settings, devices: Sequence[str] = ("cpu",), *, unattended: bool = True
+    ) -> None:
+        """Build every room; nothing runs yet. Not unattended: no watcher, no rescans, no quiet time (one shot)."""
+        if unattended:
+            prepare_workdir(settings)
+        self.settings = settings
+        self.place = queue_place(settings)
+        self.draining = False
+        self.database = open_database(self.place.url)
+        self.store = TaskStore(self.database)
+        epoch, committing = self.store.open_epoch()
+        root, output_dir = settings.workdir, settings.output_dir
+        self.committer = Committer(root, output_dir, VERSION)
+        self.dispatch = Dispatch(
+            self.store, self.committer, settings.options, bind=settings.relay_bind, epoch=epoch
+        )
+        self.dispatch.recover(committing)
+        self.intake = Intake(
+            self.store,
+            root,
+            output_dir=output_dir,
+            quiet_seconds=_quiet_seconds(settings) if unattended else 0.0,
+            settle_looks=unattended,
+            copy=self.committer.copy,
+        )
+        self.rescan = Rescan(root, self.intake, settings.rescan_cron)
+        self.watch = Watch(root, self.intake)
+        self.report = Report(self.store, root, output_dir)
+        self.stages = [
+            StageProcess(supervisor_command(settings, self.dispatch.endpoint, device)) for device in devices
+        ]
+        self._unattended = unattended
+        self._runners = self._plan_runners()
+
+    def start(self) -> None:
+        """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
+        for note in filter(None, (self.place.note, self.database.note)):
+            logger.warning("%s", note)
+        if self._unattended:
+            if self.settings.watch:
+                self.watch.start()
+            self.rescan.start()
+        for runner in self._runners:
+            runner.start()
+
+    def stop(self) -> None:
+        """Drain: no new work, at most 20 s for what is in flight to be given back, then everything in order."""
+        self.draining = True
+        if self._unattended:
+            self.rescan.stop()
+            if self.settings.watch:
+                self.watch.stop()
+        self.dispatch.drain()
+        deadline = time.monotonic() + DRAIN_S
+        while not self.dispatch.drained and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for runner in reversed(self._runners):
+            runner.stop()
+        for stage in self.stages:
+            stage.stop()
+        self.dispatch.release_all()
+        self.report.close()
+        self.dispatch.close()
+        self.database.close()
+
+    # ---- what the routes and the command line ask ----
+
+    def submit(
+        self, dirname: str | bytes, named: Mapping[str, Any], *, source: Source = Source.API, **rules: Any
+    ) -> Task:
+        """Take a directory or media file in. Raises UnavailableError while draining."""
+        self._refuse_when_draining()
+        task = self.intake.submit(dirname, source, named, **rules)
+        self._wake()
+        return task
+
+    def cancel(self, task_id: str) -> Task:
+        """Cancel an active task; files already done stay."""
+        task, leased = self.store.cancel(task_id)
+        self.dispatch.cancel(leased)
+        self._wake()
+        return task
+
+    def retry(self, task_id: str) -> Task:
+        """Try the failed files of a task again."""
+        self._refuse_when_draining()
+        task, _count = self.store.retry(task_id)
+        self._wake()
+        return task
+
+    def pause(self) -> None:
+        """Stop batch work at the next window."""
+        self.dispatch.pause("user")
+        self._wake()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.dispatch.resume("user")
+        self._wake()
+
+    def rescan_now(self) -> None:
+        """Scan the workdir as soon as possible."""
+        self.rescan.request()
+        self._wake()
+
+    def problems(self) -> list[str]:
+        """Say why work cannot be accepted and done right now; nothing when it can."""
+        found = ["the service is stopping"] if self.draining else []
+        if self.intake.suspended:
+            found.append(self.intake.suspended)
+        stages = self.dispatch.stages
+        if not any(stage.phase in ("ready", "idle") for stage in stages):
+            found += [_describe(stage) for stage in stages] or ["the stage is starting"]
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Say what a person who operates this wants to see beside it."""
+        return {
+            "version": VERSION,
+            "queue": {"journal": self.database.journal, "note": self.place.note or self.database.note},
+            "watch": {
+                "kind": self.watch.kind if self.settings.watch else "off",
+                "degraded": self.watch.degraded,
+            },
+            "paused": list(self.dispatch.paused),
+            "stages": [
+                {
+                    "device": s.device,
+                    "phase": s.phase,
+                    "detail": s.detail,
+                    "fraction": s.fraction,
+                    "jobs": s.jobs,
+                }
+                | ({"figures": dict(s.figures)} if s.figures else {})
+                for s in self.dispatch.stages
+            ],
+        }
+
+    # ---- inside ----
+
+    def _plan_runners(self) -> list[Runner]:
+        parts: dict[str, Any] = {"relay": self.dispatch, "intake": self.intake, "report": self.report}
+        parts |= {f"stage-{number}": stage for number, stage in enumerate(self.stages)}
+        if self._unattended:
+            parts["rescan"] = self.rescan
+            if self.settings.watch:
+                parts["watch"] = self.watch
+        if self.settings.work_hours:
+            parts["hours"] = Hours(parse_work_hours(self.settings.work_hours), self.dispatch)
+        return [Runner(name, part) for name, part in parts.items()]
+
+    def _wake(self) -> None:
+        for runner in self._runners:
+            runner.wake()
+
+    def _refuse_when_draining(self) -> None:
+        if self.draining:
+            raise UnavailableError("the service is stopping")
+
+
+def _quiet_seconds(settings: Settings) -> float:
+    if settings.quiet_seconds is not None:
+        return settings.quiet_seconds
+    return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S
+
+
+def _describe(stage: Any) -> str:
+    share = "" if stage.fraction is None else f" {stage.fraction:.0%}"
+    return f"the stage on {stage.device} is {stage.phase}{share}{': ' if stage.detail else ''}{stage.detail}"

@@ -1,0 +1,125 @@
+"""`status`, `retry`, `cancel` and `forget`: what the API says and does, as a table, the service running or not."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.relay.commit import Committer
+from pipeline.status import file_answer, task_answer
+from rich.console import Console
+from rich.table import Table
+
+from api.reach import find_service
+from api.service import VERSION
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.queue.database import open_database
+from pipeline.queue.store import TaskStore
+from pipeline.settings import queue_place
+from pipeline.tasks import FAILURES, display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipeline.settings import Settings
+    from pipeline.tasks import Task
+
+LISTED = 50
+
+
+@contextmanager
+def _store(settings: Settings, *, readonly: bool) -> Iterator[TaskStore]:
+    place = queue_place(settings)
+    if (
+        place.folder is not None
+        and not (place.folder / "queue.db").exists()
+        and settings.database_url is None
+    ):
+        raise NotFoundError(f"there is no queue at {place.folder} yet; is this the right --workdir?")
+    database = open_database(place.url, readonly=readonly)
+    try:
+        yield TaskStore(database)
+    finally:
+        database.close()
+
+
+def show_status(settings: Settings, what: str | None, *, only_failed: bool) -> None:
+    """Print the newest tasks; or one task with its files; or, with only_failed, just what failed and why."""
+    with _store(settings, readonly=True) as store:
+        tasks = [_find(store, settings, what)] if what else store.tasks(limit=LISTED).rows
+        if what or only_failed:
+            _print_files(store, tasks, only_failed=only_failed)
+        else:
+            _print_tasks(store, tasks)
+
+
+def act(settings: Settings, verb: str, what: str) -> None:
+    """Retry or cancel a task, through the service if one runs, else in the database."""
+    with _store(settings, readonly=True) as store:
+        task = _find(store, settings, what)
+    service = find_service(queue_place(settings).folder)
+    if service:
+        method, path = ("POST", "/retry") if verb == "retry" else ("DELETE", "")
+        service.ask(method, f"/transcription/{task.id}{path}")
+    else:
+        with _store(settings, readonly=False) as store:
+            store.retry(task.id) if verb == "retry" else store.cancel(task.id)
+    print(f"{display(task.dirname)}: {'will be tried again' if verb == 'retry' else 'cancelled'}")
+
+
+def forget(settings: Settings, paths: Sequence[Path]) -> None:
+    """Erase outputs, rows and checkpoints of sources below the workdir."""
+    if find_service(queue_place(settings).folder):
+        raise ConflictError("stop the service first: forget must be the only one at work")
+    committer = Committer(settings.workdir, settings.output_dir, VERSION)
+    with _store(settings, readonly=False) as store:
+        for path in paths:
+            inside = _inside(settings, path)
+            erased = [name for file in store.forget(inside) for name in committer.erase(file.path)]
+            print(f"{display(inside)}: forgotten, {len(erased)} files erased")
+
+
+def _find(store: TaskStore, settings: Settings, what: str) -> Task:
+    """Return the task of this id, or the newest of this path."""
+    inside = _inside(settings, Path(what)) if not store.task(what) else b""
+    task = store.task(what) or store.last_task(inside) or store.task_of(inside)
+    if task is None:
+        raise NotFoundError(f"no task {what!r}: give a task id, or a path below {settings.workdir}")
+    return task
+
+
+def _inside(settings: Settings, path: Path) -> bytes:
+    """Return a path as the queue names it: given from here, or from the workdir."""
+    for candidate in (path.absolute(), settings.workdir / path):
+        normal = Path(os.path.normpath(candidate))
+        if normal.is_relative_to(settings.workdir) and (
+            normal.exists() or candidate.is_relative_to(settings.workdir)
+        ):
+            return os.fsencode(normal.relative_to(settings.workdir))
+    raise NotFoundError(f"{path} is not below {settings.workdir}")
+
+
+def _print_tasks(store: TaskStore, tasks: Sequence[Task]) -> None:
+    ids = [task.id for task in tasks]
+    counts, sums = store.counts(ids), store.sums(ids)
+    table = Table("task", "directory", "status", "progress", "files", box=None)
+    for task in tasks:
+        answer = task_answer(
+            task, files=None, counts=counts.get(task.id, {}), sums=sums[task.id], now=time.time()
+        )
+        files = " ".join(f"{number} {state}" for state, number in answer["counts"].items() if number)
+        table.add_row(task.id, answer["dirname"], task.state, f"{answer['progress']:.0%}", files)
+    Console().print(table)
+
+
+def _print_files(store: TaskStore, tasks: Sequence[Task], *, only_failed: bool) -> None:
+    table = Table("file", "status", "progress", "why", box=None)
+    for task in tasks:
+        for file in store.files(task.id, states=FAILURES if only_failed else ()).rows:
+            answer: dict[str, Any] = file_answer(file)
+            why = answer["error"]["message"] if answer["error"] else "; ".join(answer["warnings"])
+            table.add_row(answer["path"], answer["status"], f"{answer['progress']:.0%}", why)
+    Console().print(table)

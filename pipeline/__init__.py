@@ -1,0 +1,22 @@
+"""The pipeline: a folder of recordings in, transcripts beside them out.
+
+    folder, POST, cron, CLI
+        │
+        ▼
+    ingest ──▶ queue ──▶ relay ──▶ stage ──▶ relay ──▶ talk.txt .srt .vtt .tsv .json
+    settle     SQLite    ZeroMQ    FFmpeg    commit          │
+                                   Whisper                   ▼
+                                                    status: GET /monitoring
+
+ingest   how work arrives: watcher, rescans and the one door, intake.submit
+queue    where work waits: tasks and files, every statement, every guard
+relay    how work travels: leases, messages, and outputs put in place
+stage    where work is done: a process of its own with the model in a child it can kill
+
+errors    what can go wrong, in words          languages  whisper's table of names
+formats   segments as txt, srt, vtt, tsv, json  logs       log lines
+mounts    local or remote                      options    what may be asked of one transcription
+outputs   which file belongs to which source   runner     the one loop
+settings  what the program was told            status     the monitoring answer
+tasks     states and their transitions
+"""

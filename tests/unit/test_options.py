@@ -1,0 +1,74 @@
+"""Options: what is named, what it changes, and what contradicts a transcript that lies there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import BadOptionsError
+from pipeline.options import POST_NAMES, Options, as_json, contradicts, merge, parse_named, text_key
+
+
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        ({"langage": "fr"}, "language"),
+        ({"language": "Frensh"}, "french"),
+        ({"language": 5}, "text"),
+        ({"task": "transcripe"}, "transcribe"),
+        ({"word_timestamps": "yes"}, "true or false"),
+        ({"max_line_width": 0}, "at least 1"),
+        ({"max_line_width": True}, "whole number"),
+        ({"initial_prompt": "a\0b"}, "NUL"),
+        ({"output_format": "doc"}, "all or a list"),
+        ({"temperature": float("nan")}, "number"),
+    ],
+)
+def test_a_bad_option_is_refused_with_what_would_do(raw: dict[str, Any], hint: str) -> None:
+    """The message holds the way out."""
+    with pytest.raises(BadOptionsError, match=hint):
+        parse_named(raw)
+
+
+def test_post_takes_its_own_options_only() -> None:
+    """Decoding internals are the operator's."""
+    with pytest.raises(BadOptionsError):
+        parse_named({"temperature": 0.5}, POST_NAMES)
+
+
+def test_subtitle_options_imply_words_unless_those_are_named() -> None:
+    """A line width needs words."""
+    assert parse_named({"max_line_width": 40})["word_timestamps"] is True
+    assert parse_named({"max_line_width": 40, "word_timestamps": False})["word_timestamps"] is False
+
+
+def test_an_english_model_speaks_english() -> None:
+    """As whisper's command line: a .en model knows no other language."""
+    assert merge(Options(language="fr"), {"model": "tiny.en"}).language == "en"
+
+
+def test_the_text_key_knows_only_what_changes_the_text() -> None:
+    """Formats and widths are rendered again, not transcribed again."""
+    assert text_key({"output_format": ("srt",)}) == ""
+    assert text_key({"language": "fr"}) == text_key({"language": "fr", "max_line_width": 3})
+    assert text_key({"language": "fr"}) != text_key({"language": "en"})
+
+
+@pytest.mark.parametrize(
+    ("named", "language", "expected"),
+    [
+        ({}, "fr", False),
+        ({"language": "fr"}, "fr", False),
+        ({"language": "en"}, "fr", True),
+        ({"language": None}, "fr", False),
+        ({"model": "small"}, "fr", True),
+        ({"word_timestamps": True}, "fr", True),
+        ({"output_format": ("txt",)}, "fr", False),
+    ],
+)
+def test_only_a_different_wish_contradicts_a_transcript(
+    named: dict[str, Any], language: str, expected: bool
+) -> None:
+    """Naming what was found anyway redoes nothing."""
+    assert contradicts(named, as_json(Options()), language) is expected
