@@ -53,10 +53,10 @@ class EnvOption(click.Option):
         return None if value and "://" in value and self.type.name in ("integer", "float") else value
 
 
-class Optional(click.ParamType):
+class Optional(click.ParamType[Any]):
     """A value or None, as whisper's CLI spells it."""
 
-    def __init__(self, inner: click.ParamType) -> None:
+    def __init__(self, inner: click.ParamType[Any]) -> None:
         self.name = inner.name
         self._inner = inner
 
@@ -109,14 +109,15 @@ def _shown(default: Any) -> Any:
     return ",".join(default) if isinstance(default, tuple) else default
 
 
-def _type(hint: Any) -> click.ParamType:
+def _type(hint: Any) -> click.ParamType[Any]:
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint), case_sensitive=False)
     if get_origin(hint) in (Union, types.UnionType):
         return Optional(_type(get_args(hint)[0]))
     if hint is Path:
         return click.Path(path_type=Path)
-    return {int: click.INT, float: click.FLOAT}.get(hint, click.STRING)
+    numbers: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT}
+    return numbers.get(hint, click.STRING)
 
 
 def _spell_out(command: click.Command, args: list[str]) -> Iterator[str]:

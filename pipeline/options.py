@@ -184,27 +184,28 @@ _SPECIAL = {"language": _language, "model": _model, "output_format": _formats}
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """Check one value against its type hint; whole numbers pass for floats, nothing else is converted."""
-    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    choices = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
     for choice in choices:
-        if get_origin(choice) is Literal and value in get_args(choice):
-            return value
-        if choice is type(None) and value is None:
-            return None
-        if (
-            choice is float
-            and isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-        ):
-            return float(value)
-        if isinstance(choice, type) and type(value) is choice and choice is not float:
-            if choice is int and value < 1:
-                raise BadOptionsError(f"{name} must be at least 1")
-            if choice is str and "\0" in value:
-                raise BadOptionsError(f"{name} holds a NUL character")
-            return value
+        if _fits(choice, value):
+            return _in_range(name, float(value) if choice is float else value)
     wanted = " or ".join(_kind(choice) for choice in choices)
     raise BadOptionsError(f"{name} must be {wanted}, not {value!r}")
+
+
+def _fits(choice: Any, value: Any) -> bool:
+    if get_origin(choice) is Literal:
+        return value in get_args(choice)
+    if choice is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is choice  # exactly: True is no whole number
+
+
+def _in_range(name: str, value: Any) -> Any:
+    if type(value) is int and value < 1:
+        raise BadOptionsError(f"{name} must be at least 1, not {value}")
+    if isinstance(value, str) and "\0" in value:
+        raise BadOptionsError(f"{name} holds a NUL character")
+    return value
 
 
 def _kind(choice: Any) -> str:
