@@ -6,6 +6,7 @@ read the transcripts that lie beside the audio, stop it with SIGTERM.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -131,20 +132,43 @@ def drop(workdir: Path) -> None:
         say(f"moved {folder}/ in, whole; its whisper.toml says: {rule}")
 
 
-def follow(service: Service) -> list[dict[str, Any]]:
-    """Return the ended tasks, telling on the way how far they are and what the stage is about."""
-    told: set[str] = set()
-    deadline = time.monotonic() + WORK_S
-    while time.monotonic() < deadline:
-        tasks = service.ask("/monitoring")["tasks"]
-        for line in [*waiting_for(service), *map(progress, sorted(tasks, key=lambda task: task["dirname"]))]:
-            if line not in told:
-                told.add(line)
+class Follower:
+    """Polls GET /monitoring until the folders have ended; remembers when each file was first seen in each status."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._told: set[str] = set()
+        self._seen: dict[str, dict[str, float]] = {}
+
+    def follow(self) -> list[dict[str, Any]]:
+        """Return the ended tasks with their files, telling on the way how far they are."""
+        deadline = time.monotonic() + WORK_S
+        while time.monotonic() < deadline:
+            names = [task["task_id"] for task in self._service.ask("/monitoring")["tasks"]]
+            tasks = [self._service.ask(f"/monitoring/{name}") for name in names]
+            self._remember(tasks)
+            self._tell([*waiting_for(self._service), *map(progress, tasks)])
+            if {task["dirname"] for task in tasks if task["task_status"] not in ACTIVE} >= set(FOLDERS):
+                return sorted(tasks, key=lambda task: str(task["dirname"]))
+            time.sleep(0.1)
+        raise DemoError(f"not finished after {WORK_S:.0f} s:\n{self._service.last_words()}")
+
+    def stages(self, path: str) -> str:
+        """Return how long a file was seen in each status on its way to the last."""
+        seen = self._seen[path]
+        spans = zip(seen, itertools.pairwise(seen.values()), strict=False)
+        return ", ".join(f"{status} {after - before:.1f} s" for status, (before, after) in spans)
+
+    def _remember(self, tasks: list[dict[str, Any]]) -> None:
+        now = time.monotonic()
+        for file in itertools.chain.from_iterable(task["files"] for task in tasks):
+            self._seen.setdefault(file["path"], {}).setdefault(file["status"], now)
+
+    def _tell(self, lines: list[str]) -> None:
+        for line in lines:
+            if line not in self._told:
+                self._told.add(line)
                 say(line)
-        if {task["dirname"] for task in tasks if task["task_status"] not in ACTIVE} >= set(FOLDERS):
-            return [service.ask(f"/monitoring/{task['task_id']}") for task in reversed(tasks)]
-        time.sleep(0.25)
-    raise DemoError(f"not finished after {WORK_S:.0f} s:\n{service.last_words()}")
 
 
 def waiting_for(service: Service) -> list[str]:
@@ -154,30 +178,25 @@ def waiting_for(service: Service) -> list[str]:
 
 def progress(task: dict[str, Any]) -> str:
     """Return one line about a task."""
-    counts = ", ".join(f"{number} {state}" for state, number in task["counts"].items() if number)
-    return f"GET /monitoring: {task['dirname']} {task['task_status']} {task['progress']:4.0%} ({counts})"
+    counts = ", ".join(f"{number} {status}" for status, number in task["counts"].items() if number)
+    return f"GET /monitoring: {task['dirname']} is {task['task_status']}, {task['progress']:.0%} ({counts})"
 
 
-def show(service: Service, task: dict[str, Any]) -> None:
-    """Print the transcripts of a task and the time each step took: from monitoring, and from each JSON's provenance."""
-    waited = seconds(task["created_at"], task["started_at"])
+def show(workdir: Path, task: dict[str, Any], follower: Follower) -> None:
+    """Print the transcripts of a task as they lie beside the audio, and the time each stage took."""
     worked = seconds(task["started_at"], task["finished_at"])
     print(
-        f"\n{task['dirname']}/ {task['task_status']}: settling and queue {waited:.1f} s, then {worked:.1f} s of work"
+        f"\n{task['dirname']}/ is {task['task_status']}: {task['audio_seconds']:.0f} s of audio in {worked:.1f} s"
     )
     for file in task["files"]:
         if file["error"]:
-            raise DemoError(f"{file['path']}: {file['error']['message']}\n{service.last_words()}")
-        show_transcript(service.workdir / file["path"], file)
-
-
-def show_transcript(source: Path, file: dict[str, Any]) -> None:
-    """Print one transcript as it lies beside its audio."""
-    steps = json.loads(source.with_suffix(".json").read_text())["provenance"].get("timings", {})
-    times = "".join(f", {step} {spent:.1f} s" for step, spent in steps.items())
-    print(f"\n  {file['path']}  {file['language']}, {file['duration'] or 0:.1f} s of audio{times}")
-    print(textwrap.fill(" ".join(source.with_suffix(".txt").read_text().split()), WIDTH, **QUOTE))
-    print(f"  -> {'  '.join(sorted(Path(output).name for output in file['outputs']))}")
+            raise DemoError(f"{file['path']}: {file['error']['message']}")
+        text = (workdir / file["path"]).with_suffix(".txt").read_text()
+        print(
+            f"\n  {file['path']}  ({file['language']}, {file['duration']:.0f} s; {follower.stages(file['path'])})"
+        )
+        print(textwrap.fill(" ".join(text.split()), WIDTH, **QUOTE))
+        print(f"  -> {'  '.join(Path(output).name for output in file['outputs'])}")
 
 
 def seconds(start: str, end: str) -> float:
@@ -191,9 +210,10 @@ def main() -> None:
     with fresh_service() as service:
         say(f"the service answers at {service.url}")
         drop(service.workdir)
-        tasks = follow(service)
+        follower = Follower(service)
+        tasks = follower.follow()
         for task in tasks:
-            show(service, task)
+            show(service.workdir, task, follower)
         print()
         code = service.stop()
         say(f"stopped with SIGTERM: exit code {code}")
