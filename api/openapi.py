@@ -1,0 +1,43 @@
+"""What the OpenAPI page must be told, as FastAPI cannot see it: problems, the checked body, transcripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.problems import MEDIA_TYPE
+from api.schemas import Problem, Submission
+from api.transcripts import MEDIA_TYPES
+
+_PROBLEM = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+_WORDS = {
+    400: "The request is malformed",
+    404: "No such directory, file or task",
+    409: "The present state forbids it",
+    413: "The body is too large",
+    503: "Not able to, for now; Retry-After says when to come again",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers these problems.
+
+    Any other client error looks the same; saying so for 4XX keeps FastAPI from promising a 422.
+    """
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"description": _WORDS[status], "content": _PROBLEM} for status in statuses
+    }
+    return {**named, "4XX": {"description": "The request cannot be granted", "content": _PROBLEM}}
+
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": Submission.model_json_schema()}},
+    }
+}
+TRANSCRIPT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The transcript",
+        "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()},
+    }
+}

@@ -1,0 +1,123 @@
+"""Errors as answers: RFC 9457 problem+json, and the one table from our errors to status codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from pipeline.errors import (
+    ConflictError,
+    EnvironmentUnusableError,
+    IllegalTransitionError,
+    NotFoundError,
+    PipelineError,
+    UnavailableError,
+    UsageError,
+)
+from pipeline.languages import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastapi import FastAPI, Request
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 10
+DETAIL_CHARS = 1000  # what a client sent is quoted, but not by the megabyte
+
+
+class TooLargeError(UsageError):
+    """The body is larger than this route takes."""
+
+    code = "too_large"
+
+
+STATUS: Mapping[type[PipelineError], int] = {
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UsageError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    IllegalTransitionError: HTTPStatus.CONFLICT,  # another request was faster
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EnvironmentUnusableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    PipelineError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def problem(
+    status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """Answer with an RFC 9457 problem; `members` are its extension members (`code`)."""
+    body = {
+        "type": "about:blank",  # then the title is the status's own phrase (RFC 9457, 4.2.1)
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail if len(detail) <= DETAIL_CHARS else f"{detail[:DETAIL_CHARS]}…",
+    }
+    wait = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(  # ASCII escapes: quoted text may hold what UTF-8 cannot
+        json.dumps(body | members), status, {**wait, **(headers or {})}, media_type=MEDIA_TYPE
+    )
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make every error of the app answer problem+json."""
+    app.add_exception_handler(PipelineError, _pipeline_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str] = ()) -> str:
+    """Put pydantic's errors into words, the closest of the known names beside an unknown one."""
+    return "; ".join(_explain_one(each, known) for each in errors)
+
+
+def _explain_one(error: Mapping[str, Any], known: Sequence[str]) -> str:
+    where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path"))
+    if error["type"] == "extra_forbidden":
+        return f"unknown field {where!r}.{closest(where, list(known))}"
+    if error["type"] == "missing":
+        return f"{where!r} is missing"
+    message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"{where}: {message}" if where else message
+
+
+def _pipeline_error(_request: Request, error: Any) -> Response:
+    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error
+    return problem(status, str(error), code=error.code)
+
+
+def _invalid(_request: Request, error: Any) -> Response:
+    return problem(HTTPStatus.BAD_REQUEST, explain(error.errors()), code=UsageError.code)
+
+
+def _http_error(request: Request, error: Any) -> Response:
+    detail = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"Nothing is served at {request.scope['path']}."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} does not go with {request.scope['path']}."
+    return problem(error.status_code, detail, headers=error.headers)
+
+
+def _disconnected(_request: Request, _error: Any) -> Response:
+    return problem(HTTPStatus.BAD_REQUEST, "The client went away before its body had arrived.")
+
+
+def _unforeseen(request: Request, error: Any) -> Response:
+    # Starlette raises it again after this answer, so that the server logs the traceback.
+    logger.error("%s %s failed: %s", request.method, request.scope["path"], type(error).__name__)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of the service; its log says more.")

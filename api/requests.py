@@ -1,0 +1,64 @@
+"""What every route takes from a request: the core, a body of bounded size, and that no foreign page sent it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import HTTPException, Request
+from pydantic import ValidationError
+
+from api.problems import TooLargeError, explain
+from api.schemas import Submission
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from api.service import Core
+
+MAX_BODY = 2**20
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def core_of(request: Request) -> Core:
+    """Return the core this app answers for."""
+    core: Core = request.app.state.core
+    return core
+
+
+async def same_origin(request: Request) -> None:
+    """Refuse what a foreign web page makes its visitor's browser send: no page should pause this service.
+
+    By Sec-Fetch-Site, or by Origin against Host where the browser sends no such header (plain HTTP). Programs
+    send neither.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:
+        site = "same-origin" if origin.partition("://")[2] == request.headers.get("host") else "cross-site"
+    if site not in (None, "same-origin", "none"):
+        raise HTTPException(403, "A page of another origin sent this request; it is refused.")
+
+
+async def submission(request: Request) -> Submission:
+    """Read and check the body of POST /transcription, whatever content type a client names."""
+    body = await _read(request)
+    if not body.strip():
+        raise UsageError('the body is empty: send a JSON object like {"dirname": "talks"}')
+    try:
+        return Submission.model_validate_json(body)
+    except ValidationError as error:
+        raise UsageError(explain(error.errors(), [*Submission.model_fields])) from error
+
+
+async def _read(request: Request) -> bytes:
+    """Return the whole body; TooLargeError as soon as it is known to exceed MAX_BODY."""
+    too_large = TooLargeError(f"the body is larger than {MAX_BODY} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > MAX_BODY:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise too_large
+    return bytes(body)

@@ -1,0 +1,83 @@
+"""How tasks stand: one with its files, or many without."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from pipeline.status import task_answer
+
+from api.openapi import problems
+from api.requests import core_of
+from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
+from pipeline.errors import NotFoundError
+from pipeline.tasks import FAILURES, FileState
+
+if TYPE_CHECKING:
+    from pipeline.queue.store import TaskStore
+
+TASKS_LIMIT = 100
+
+router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404))
+
+
+@router.get("", response_model=TaskList | TaskAnswer)
+def tasks(request: Request, query: Annotated[TasksQuery, Query()]) -> Response:
+    """List tasks, newest first; or answer for the one named by `task_id`."""
+    store = core_of(request).store
+    if query.task_id is not None:
+        wanted = FilesQuery(files=query.files or "all", limit=query.limit, cursor=query.cursor)
+        return _json(_one(store, query.task_id, wanted))
+    return _json(_many(store, query))
+
+
+@router.get("/{task_id}", response_model=TaskAnswer)
+def task(request: Request, task_id: str, query: Annotated[FilesQuery, Query()]) -> Response:
+    """Answer how a task stands, with all its files or the page of them that was asked for."""
+    return _json(_one(core_of(request).store, task_id, query))
+
+
+def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
+    found = store.task(task_id)
+    if found is None:
+        raise NotFoundError(f"There is no task {task_id[:64]!r}.")
+    page = store.files(task_id, states=_states(query.files), limit=query.limit, cursor=query.cursor)
+    answer = task_answer(
+        found,
+        files=page.rows,
+        counts=store.counts([task_id])[task_id],
+        sums=store.sums([task_id])[task_id],
+        now=time.time(),
+    )
+    return answer | {"next_cursor": page.next_cursor}
+
+
+def _many(store: TaskStore, query: TasksQuery) -> dict[str, Any]:
+    page = store.tasks(
+        states=query.status,
+        dirname=None if query.dirname is None else os.fsencode(os.path.normpath(query.dirname)),
+        updated_after=query.updated_after,
+        limit=query.limit or TASKS_LIMIT,
+        cursor=query.cursor,
+    )
+    ids = [each.id for each in page.rows]
+    counts, sums, now = store.counts(ids), store.sums(ids), time.time()
+    answers = [
+        task_answer(each, files=None, counts=counts[each.id], sums=sums[each.id], now=now)
+        for each in page.rows
+    ]
+    return {"tasks": answers, "next_cursor": page.next_cursor}
+
+
+def _states(wanted: FilesFilter) -> frozenset[FileState]:
+    if wanted == "all":
+        return frozenset()
+    return FAILURES if wanted == FileState.FAILED else frozenset({FileState(wanted)})
+
+
+def _json(body: dict[str, Any]) -> Response:
+    """Encode past pydantic, which takes seconds where a task has ten thousand files."""
+    return Response(msgspec.json.encode(body), media_type="application/json")

@@ -1,0 +1,56 @@
+"""Running the service: is it alive, is it ready, scan now, pause, go on."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.mounting import url
+from api.openapi import problems
+from api.problems import problem
+from api.requests import core_of
+from api.schemas import Alive, Paused, Ready, Requested
+
+router = APIRouter(tags=["operations"], responses=problems())
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Answer that the process is alive, however busy its threads are."""
+    return Alive()
+
+
+@router.get("/readyz", response_model=Ready, responses=problems(503))
+def readyz(request: Request) -> Ready | Response:
+    """Tell whether work is accepted and done; 503 with the reasons when it is not."""
+    core = core_of(request)
+    reasons, facts = core.problems(), core.facts()
+    if reasons:
+        return problem(503, "; ".join(reasons), code="not_ready", reasons=reasons, **facts)
+    return Ready(**facts)
+
+
+@router.post("/rescan")
+def rescan(request: Request) -> Requested:
+    """Scan the workdir now."""
+    core_of(request).rescan_now()
+    return Requested()
+
+
+@router.post("/pause")
+def pause(request: Request) -> Paused:
+    """Stop batch work at the next window; what was accepted waits."""
+    core_of(request).pause()
+    return Paused(paused=True)
+
+
+@router.post("/resume")
+def resume(request: Request) -> Paused:
+    """Go on with batch work."""
+    core_of(request).resume()
+    return Paused(paused=False)
+
+
+@router.get("/", include_in_schema=False)
+async def front_door(request: Request) -> Response:
+    """Lead a person who opens the service in a browser to its documentation."""
+    return Response(status_code=307, headers={"Location": url(request, "/docs")})

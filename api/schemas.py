@@ -1,0 +1,231 @@
+"""What goes in and what comes out, as pydantic checks it and the OpenAPI page shows it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, model_validator
+
+from pipeline.options import POST_NAMES, Options
+from pipeline.tasks import FileState, Source, TaskState
+
+PAGE_MAX = 500
+FILES_PAGE_MAX = 10_000
+INT32 = 2**31 - 1
+RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:([Zz])|([+ -])(\d\d:\d\d))")
+
+Format = Literal["txt", "srt", "vtt", "tsv", "json"]
+_HELP = {each.name: each.metadata["help"] for each in fields(Options)}
+
+
+# ---- in ----
+
+
+def _no_default(schema: dict[str, Any]) -> None:
+    """Leave null out: where an option is not given, the service's own default applies."""
+    del schema["default"]
+
+
+def _option(name: str, **more: Any) -> Any:
+    """Describe one transcription option in its own words."""
+    return Field(default=None, description=_HELP[name], json_schema_extra=_no_default, **more)
+
+
+class Submission(BaseModel):
+    """A directory or media file to transcribe, and what to do otherwise than the service does by default."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dirname: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="a directory or one media file, relative to the workdir; '.' means its loose files",
+        examples=["talks"],
+    )
+    model: str = _option("model")
+    task: Literal["transcribe", "translate"] = _option("task")
+    language: str | None = _option("language", examples=["French"])
+    initial_prompt: str | None = _option("initial_prompt")
+    word_timestamps: bool = _option("word_timestamps")
+    output_format: str | list[Literal["all", Format]] = _option("output_format", examples=["srt,txt"])
+    highlight_words: bool = _option("highlight_words")
+    max_line_width: Annotated[int, Field(ge=1, le=INT32)] | None = _option("max_line_width")
+    max_line_count: Annotated[int, Field(ge=1, le=INT32)] | None = _option("max_line_count")
+    max_words_per_line: Annotated[int, Field(ge=1, le=INT32)] | None = _option("max_words_per_line")
+    include: list[str] = Field(
+        default=[], description="only files that match one of these globs", examples=[["*.mp3"]]
+    )
+    exclude: list[str] = Field(default=[], description="no file that matches one of these globs")
+    priority: int = Field(default=0, ge=-INT32, le=INT32, description="higher goes first")
+    force: bool = Field(default=False, description="transcribe again what is done")
+    callback_url: HttpUrl | None = Field(default=None, description="told when the task ends")
+
+    def named(self) -> dict[str, Any]:
+        """Return the transcription options that were spelled out; pipeline.options checks their values."""
+        return self.model_dump(include=set(POST_NAMES), exclude_unset=True)
+
+
+def _moment(text: str) -> float:
+    """Return an RFC 3339 time as seconds since the epoch; a space is what an unquoted '+' becomes in a URL."""
+    match = RFC3339.fullmatch(text)
+    if not match:
+        raise ValueError("give an RFC 3339 time such as 2026-01-31T08:00:00Z")
+    day, time, utc, sign, offset = match.groups()
+    zone = "+00:00" if utc else f"{sign.replace(' ', '+')}{offset}"
+    return datetime.fromisoformat(f"{day}T{time}{zone}").timestamp()
+
+
+Moment = Annotated[
+    float,
+    BeforeValidator(
+        _moment, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    ),
+]
+FilesFilter = FileState | Literal["all", "failed"]
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FilesQuery(_Query):
+    """Which files of a task are wanted."""
+
+    files: FilesFilter = Field(
+        default="all", description="a file status; `failed` includes quarantined files"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, le=FILES_PAGE_MAX, description="files in an answer; all by default"
+    )
+    cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
+
+
+class TasksQuery(_Query):
+    """Which tasks are wanted; or, with `task_id`, one of them as GET /monitoring/{task_id} answers."""
+
+    task_id: str | None = Field(default=None, description="answer as GET /monitoring/{task_id}")
+    files: FilesFilter | None = Field(default=None, description="with `task_id` only")
+    status: list[TaskState] = Field(default=[], description="tasks in one of these states")
+    dirname: str | None = Field(
+        default=None, max_length=4096, description="tasks of exactly this directory or file"
+    )
+    updated_after: Moment | None = Field(
+        default=None, description="tasks that changed after this RFC 3339 time"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, le=PAGE_MAX, description="tasks in an answer; 100 by default"
+    )
+    cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> TasksQuery:
+        if self.task_id is None and self.files is not None:
+            raise ValueError("files goes with task_id only")
+        if self.task_id is not None and (self.status or self.dirname or self.updated_after):
+            raise ValueError("task_id names one task: leave status, dirname and updated_after out")
+        return self
+
+
+# ---- out ----
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str
+    status: int
+    detail: str = Field(description="what happened and what to do")
+    code: str | None = Field(default=None, description="stable, for programs")
+
+
+class TaskRef(BaseModel):
+    """A task, and where to follow it."""
+
+    task_id: str
+    task_status: TaskState
+    dirname: str
+    monitoring_url: str = Field(description="path-absolute")
+
+
+class FileProblem(BaseModel):
+    """Why a file or task failed."""
+
+    code: str = Field(description="stable, for programs")
+    message: str
+
+
+class FileAnswer(BaseModel):
+    """One media file of a task."""
+
+    path: str = Field(description="relative to the workdir; bytes that are not UTF-8 show as \\xNN")
+    status: FileState
+    progress: float = Field(ge=0, le=1)
+    duration: float | None = Field(description="seconds of audio, once known")
+    language: str | None
+    attempts: int
+    outputs: list[str]
+    warnings: list[str]
+    error: FileProblem | None
+
+
+class TaskSummary(BaseModel):
+    """A task without its files."""
+
+    task_id: str
+    task_status: TaskState
+    dirname: str
+    source: Source
+    progress: float = Field(ge=0, le=1, description="by seconds of audio")
+    eta_seconds: float | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+    audio_seconds: float | None
+    counts: dict[FileState, int]
+    warnings: list[str]
+    error: FileProblem | None
+
+
+class TaskAnswer(TaskSummary):
+    """A task with its files, or the page of them that was asked for."""
+
+    files: list[FileAnswer]
+    next_cursor: str | None
+
+
+class TaskList(BaseModel):
+    """Tasks, newest first."""
+
+    tasks: list[TaskSummary]
+    next_cursor: str | None
+
+
+class Alive(BaseModel):
+    """The service answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The service accepts and does work; further members say with what."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ready: Literal[True] = True
+
+
+class Paused(BaseModel):
+    """Whether batch work is paused now."""
+
+    paused: bool
+
+
+class Requested(BaseModel):
+    """A rescan begins as soon as it can."""
+
+    rescan: Literal["requested"] = "requested"

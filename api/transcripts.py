@@ -1,0 +1,87 @@
+"""Finished transcripts: find the file that was asked for, open its output without leaving the folder, stream it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from fastapi.responses import StreamingResponse
+
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.ingest.beneath import opened_directory, parent, resolve
+from pipeline.outputs import bases, output_name
+from pipeline.provenance import open_regular
+from pipeline.tasks import display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.queue.store import TaskStore
+    from pipeline.tasks import MediaFile
+
+CHUNK = 2**16
+MEDIA_TYPES = {
+    "txt": "text/plain; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+    "json": "application/json",
+}
+
+
+def find(store: TaskStore, task_id: str, path: str) -> MediaFile:
+    """Return the task's file that shows as `path`. Raises NotFoundError."""
+    files: tuple[MediaFile, ...] = store.files(task_id).rows
+    for file in files:
+        if display(file.path) == path:
+            return file
+    raise NotFoundError(f"This task has no file {path[:200]!r}.")
+
+
+def answer(folder: Path, file: MediaFile, format_: str) -> StreamingResponse:
+    """Stream one output of a finished file; `folder` is what its path is relative to.
+
+    It stays whole once opened: outputs are replaced by renaming, never rewritten.
+    Raises ConflictError where nothing was written yet, NotFoundError where this format is missing or was removed.
+    """
+    path = _recorded(file, format_)
+    name = display(path.rpartition(b"/")[2])
+    headers = {
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
+        "X-Content-Type-Options": "nosniff",  # speech may spell HTML
+    }
+    return StreamingResponse(
+        _chunks(_open(os.fsencode(folder), path)), media_type=MEDIA_TYPES[format_], headers=headers
+    )
+
+
+def _recorded(file: MediaFile, format_: str) -> bytes:
+    """Return the path of an output that the queue recorded for this file, as bytes."""
+    shown = display(file.path)
+    if not file.outputs:
+        reason = f" ({file.error.message})" if file.error else ""
+        raise ConflictError(f"{shown} is {file.state}: there is no transcript of it{reason}.")
+    directory, slash, source = file.path.rpartition(b"/")
+    for base in bases(source):
+        path = directory + slash + output_name(base, format_)
+        if display(path) in file.outputs:
+            return path
+    raise NotFoundError(f"{shown} has no {format_}; there is {', '.join(file.outputs)}.")
+
+
+def _open(folder: bytes, path: bytes) -> int:
+    """Open an output: links among its directories may lead elsewhere in the folder, it may be none itself."""
+    inside, _ = resolve(folder, parent(path))
+    try:
+        with opened_directory(folder, inside) as directory:
+            return open_regular(path.rpartition(b"/")[2], directory)
+    except OSError as error:
+        raise NotFoundError(f"{display(path)} is not there any more, or is no file.") from error
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    with os.fdopen(descriptor, "rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
