@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Request:
     seed: int = 0  # for sampling above temperature 0
     log_mel_max: float | None = None  # the whole file's, for exact mode's clamp (whisper clamps at max - 8)
     frames: int | None = None  # exact mode: frames of content; pcm is then framed as described below
+    seek: int = 0  # mel frames of the file before the window; word timing rounds and bounds by it
     last_speech: float = 0.0  # seconds from the window's start where the last word before it ended (for words)
 
 
@@ -63,6 +64,10 @@ class Reply:
     compression_ratio: float
     no_speech_prob: float
     single_ending: bool = True  # whisper's single_timestamp_ending: nothing began after the last timestamp
+
+
+class OutOfMemory(MemoryError):  # noqa: N818 - named as torch names it
+    """The batch did not fit into the device's memory; what was cached there is freed: try again, then halve it."""
 
 
 class Engine(Protocol):

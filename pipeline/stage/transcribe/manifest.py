@@ -52,7 +52,7 @@ class Manifest:
     def _read(self) -> dict[str, dict[str, Any]]:
         empty: dict[str, dict[str, Any]] = {"seen": {}, "converted": {}}
         with suppress(OSError, ValueError):  # absent or damaged: everything is hashed again
-            return empty | json.loads(self.path.read_bytes())
+            empty |= json.loads(self.path.read_bytes())
         return empty
 
     def _write(self, section: str, path: Path, value: object) -> None:

@@ -74,7 +74,7 @@ PACKAGED = {
 
 def official(name: str) -> Official:
     """Return openai-whisper's entry for one of its names."""
-    import whisper  # noqa: PLC0415 - imports torch, which `--help` and a refused name can do without
+    import whisper  # late, as it imports torch, which `--help` and a refused name can do without
 
     return Official(whisper._MODELS[name])  # noqa: SLF001 - the only place where the hashes are published
 
@@ -149,7 +149,7 @@ def _member(folder: Path, member: str) -> bytes:
 
 
 def _convert(data: bytes, target: Path) -> str:
-    import torch  # noqa: PLC0415 - see official()
+    import torch  # late: see official()
 
     variables = ctranslate2.read(data)
     weights = {
