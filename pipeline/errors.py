@@ -182,3 +182,13 @@ class TooSlowError(MediaError):
     """Decoding made no progress and was stopped."""
 
     code = "decode_stalled"
+
+
+class OutputsUnwritableError(MediaError, OSError):
+    """The outputs could not be written; they are tried again by themselves, once this is mended."""
+
+    code = "outputs_unwritable"
+
+    def __init__(self, detail: str, number: int | None) -> None:
+        super().__init__(detail)
+        self.errno = number

@@ -68,13 +68,16 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None  # spoken: as asked, else as detected
     duration: Duration
     warnings: tuple[str, ...] = ()
-    outputs: dict[str, str]  # the other files made from this JSON: name -> SHA-256
+    names_taken: tuple[str, ...] = ()  # those of the warnings that tell why an output has another name
+    outputs: dict[str, str] = {}  # the other files made from this JSON: name -> SHA-256
     json_sha256: str = _UNSEALED  # of this file with these 64 digits as zeros
 
 
-class _Document(msgspec.Struct, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A transcript's JSON: whisper's result, and where it comes from."""
+
     text: str
-    segments: Sequence[Mapping[str, Any]]
+    segments: Sequence[Mapping[str, Any]]  # id, seek, start, end, text, tokens, …; whisper/transcribe.py
     language: str | None
     provenance: Provenance
 
@@ -93,7 +96,7 @@ def source_record(name: str, fingerprint: Fingerprint, sha256: str) -> SourceRec
 def json_document(segments: Segments, provenance: Provenance) -> bytes:
     """Return whisper's result (text, segments, language) and its provenance as sealed JSON."""
     unsealed = msgspec.structs.replace(provenance, json_sha256=_UNSEALED)
-    document = _Document(
+    document = Document(
         text=transcript(segments), segments=segments, language=provenance.language, provenance=unsealed
     )
     raw = msgspec.json.encode(document)
