@@ -9,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
-	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
+	"$$each" $(NEW_ENOUGH) && echo "$$each" && break; done)
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,7 +19,7 @@ help: ## this list
 setup: $(INSTALLED) ## the virtual environment .venv with everything in it
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (on Debian and Ubuntu: apt install python3 python3-venv)," \
+	@"$(PYTHON)" $(NEW_ENOUGH) || { echo "Python 3.11 or newer is needed (on Debian and Ubuntu: apt install python3 python3-venv)," \
 		"or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks the module venv:" \
 		"apt install python3-venv (Debian, Ubuntu), then run make again" >&2; exit 1; }
