@@ -1,0 +1,261 @@
+"""Every change of a state: an UPDATE that matches only rows allowed to change, and its events, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
+
+from pipeline.errors import IllegalTransitionError, NotFoundError
+from pipeline.queue.records import EventKind, Lease, Outcome
+from pipeline.queue.rows import problem_columns, to_file, to_task
+from pipeline.queue.tables import attempt, checkpoint, event, file, one_of, standing, stands, task
+from pipeline.tasks import (
+    ACTIVE,
+    ENDED,
+    WAITING,
+    FileState,
+    MediaFile,
+    Problem,
+    Task,
+    TaskState,
+    display,
+    predecessors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
+Values = Mapping[str, Any]  # of columns: plain ones, or SQL expressions
+
+IDS_AT_ONCE = 500  # values in one IN list: SQLite takes 32,766 in a statement
+
+HELD = frozenset({FileState.LEASED, FileState.COMMITTING})  # a lease speaks for these
+_EVERY = frozenset(FileState)
+_AS_IT_IS: Values = {}
+_FORGETTING = frozenset({FileState.DONE, FileState.SKIPPED, FileState.SUPERSEDED})  # windows no longer needed
+
+
+class Change:
+    """One moment in which files and tasks change: the connection of its transaction and the time it carries."""
+
+    def __init__(self, connection: Connection, now: float) -> None:
+        self.connection = connection
+        self.now = now
+
+    # ---- files ----
+
+    def by_lease(
+        self,
+        lease: Lease,
+        to: FileState,
+        *,
+        among: frozenset[FileState] = HELD,
+        outcome: Outcome | None = None,
+        values: Values = _AS_IT_IS,
+    ) -> MediaFile:
+        """Move the file this lease still speaks for; raises IllegalTransitionError when it does not any more."""
+        moved = self.files([leased_by(lease)], to, among=among & HELD, outcome=outcome, values=values)
+        return _the_one(moved, f"file {lease.file_id} (epoch {lease.epoch}, token {lease.token}) to {to}")
+
+    def by_id(
+        self,
+        file_ids: Iterable[int],
+        to: FileState,
+        *,
+        among: frozenset[FileState] = _EVERY,
+        outcome: Outcome | None = None,
+        values: Values = _AS_IT_IS,
+    ) -> list[MediaFile]:
+        """Move those of the files that may move; raises IllegalTransitionError when none of some may."""
+        moved: list[MediaFile] = []
+        wanted = list(file_ids)
+        for some in chunks(wanted):
+            moved += self.files([file.c.id.in_(some)], to, among=among, outcome=outcome, values=values)
+        if wanted and not moved:
+            raise IllegalTransitionError(f"files {wanted[:5]} to {to}")
+        return moved
+
+    def files(
+        self,
+        where: Sequence[ColumnElement[bool]],
+        to: FileState,
+        *,
+        among: frozenset[FileState] = _EVERY,
+        outcome: Outcome | None = None,
+        values: Values = _AS_IT_IS,
+    ) -> list[MediaFile]:
+        """Move the files that match and may enter `to` from one of `among`; return them as they are now."""
+        allowed = predecessors(to) & among
+        finished = self.now if to in ENDED else None
+        statement = (
+            update(file)
+            .where(one_of(file.c.state, allowed), *where)
+            .values({**values, "state": to, "updated_at": self.now, "finished_at": finished})
+            .returning(*file.c)
+        )
+        moved = sorted(map(to_file, self.connection.execute(statement)), key=lambda each: each.id)
+        self.record(moved)
+        self._end_attempts(moved, outcome)
+        if to in _FORGETTING:
+            self.drop_windows([each.id for each in moved])
+        return moved
+
+    def get_files(self, file_ids: Sequence[int]) -> list[MediaFile]:
+        """Return those of the files that are there."""
+        found: list[MediaFile] = []
+        for some in chunks(file_ids):
+            found += map(to_file, self.connection.execute(select(file).where(file.c.id.in_(some))))
+        return found
+
+    def rewrite(self, file_ids: Sequence[int], values: Values) -> None:
+        """Change what tells waiting files from others (size, mtime_ns, text_key) and what goes with it.
+
+        Those that became what another row stands for are superseded.
+        """
+        other = file.alias("other")
+        same = [other.c[name] == values.get(name, file.c[name]) for name in ("size", "mtime_ns", "text_key")]
+        twin = exists().where(other.c.path == file.c.path, other.c.id != file.c.id, stands(other), *same)
+        for some in chunks(file_ids):
+            mine = [file.c.id.in_(some)]
+            self.files([*mine, twin], FileState.SUPERSEDED, among=WAITING)
+            fresh = {**values, "updated_at": self.now}
+            self.connection.execute(update(file).where(*mine, one_of(file.c.state, WAITING)).values(fresh))
+
+    def record(self, files: Sequence[MediaFile], kind: EventKind = EventKind.FILE) -> None:
+        """Append an event for each of these files, and show the change on their tasks."""
+        if not files:
+            return
+        self.connection.execute(insert(event), [self._file_event(each, kind) for each in files])
+        for some in chunks(sorted({each.task_id for each in files})):
+            self.connection.execute(update(task).where(task.c.id.in_(some)).values(updated_at=self.now))
+
+    def drop_windows(self, file_ids: Sequence[int]) -> None:
+        """Forget the checkpointed windows of these files."""
+        for some in chunks(file_ids):
+            self.connection.execute(delete(checkpoint).where(checkpoint.c.file_id.in_(some)))
+
+    def _file_event(self, each: MediaFile, kind: EventKind) -> dict[str, Any]:
+        detail: dict[str, Any] = {"path": display(each.path)}
+        if kind is EventKind.PROGRESS:
+            detail |= {"position": each.position, "duration": each.duration}
+        if each.error:
+            detail["code"] = each.error.code
+        return self._event(each.task_id, each.id, kind, each.state, detail)
+
+    def _event(
+        self, task_id: str, file_id: int | None, kind: EventKind, state: str, detail: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "at": self.now,
+            "task_id": task_id,
+            "file_id": file_id,
+            "kind": kind,
+            "state": state,
+            "detail": detail,
+        }
+
+    def _end_attempts(self, files: Sequence[MediaFile], outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
+        for some in chunks([each.id for each in files]):
+            self.connection.execute(
+                update(attempt)
+                .where(attempt.c.file_id.in_(some), attempt.c.outcome.is_(None))
+                .values(outcome=outcome, ended_at=self.now)
+            )
+
+    # ---- tasks ----
+
+    def get_task(self, task_id: str) -> Task:
+        """Return the task; raises NotFoundError."""
+        row = self.connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"task {task_id}")
+        return to_task(row)
+
+    def tasks(self, where: Sequence[ColumnElement[bool]], values: Values) -> list[Task]:
+        """Change the tasks that match; return them as they are now, with an event each."""
+        statement = update(task).where(*where).values({**values, "updated_at": self.now}).returning(*task.c)
+        changed = [to_task(row) for row in self.connection.execute(statement)]
+        self.record_tasks(changed)
+        return changed
+
+    def record_tasks(self, tasks: Sequence[Task]) -> None:
+        """Append an event for each of these tasks."""
+        if tasks:
+            events = [
+                self._event(each.id, None, EventKind.TASK, each.state, _code(each.error)) for each in tasks
+            ]
+            self.connection.execute(insert(event), events)
+
+    def end_task(self, task_id: str, to: TaskState, error: Problem | None = None) -> list[Task]:
+        """End the task unless it has ended already."""
+        where = [task.c.id == task_id, one_of(task.c.state, ACTIVE)]
+        return self.tasks(where, {"state": to, "finished_at": self.now, **problem_columns(error)})
+
+    def start_tasks(self, task_ids: Iterable[str]) -> None:
+        """Show tasks as running from their first lease on."""
+        started = func.coalesce(task.c.started_at, self.now)
+        for some in chunks(sorted(set(task_ids))):
+            where = [task.c.id.in_(some), task.c.state == TaskState.PENDING]
+            self.tasks(where, {"state": TaskState.RUNNING, "started_at": started})
+
+    def reopen_task(self, task_id: str) -> Task | None:
+        """Make an ended task active again; None when another task of its directory is active."""
+        other = task.alias("other")
+        rival = exists().where(
+            other.c.dirname == task.c.dirname, one_of(other.c.state, ACTIVE), other.c.id != task.c.id
+        )
+        where = [task.c.id == task_id, ~one_of(task.c.state, ACTIVE), ~rival]
+        fresh = {"state": TaskState.PENDING, "finished_at": None, **problem_columns(None)}
+        return next(iter(self.tasks(where, fresh)), None)
+
+
+def leased_by(lease: Lease) -> ColumnElement[bool]:
+    """Match the file of this lease as long as no later one was given."""
+    return and_(file.c.id == lease.file_id, file.c.epoch == lease.epoch, file.c.token == lease.token)
+
+
+def below(directory: bytes) -> ColumnElement[bool]:
+    """Match what stands below a directory, and the file of exactly this path; b"." is the root, and matches all.
+
+    Names below `dir` lie between `dir/` and `dir0` (0 follows the slash). Two searches of the index on paths: an
+    OR of the two makes SQLite read all of it.
+    """
+    if directory == b".":
+        return standing
+    inside = select(file.c.id).where(file.c.path > directory + b"/", file.c.path < directory + b"0", standing)
+    itself = select(file.c.id).where(file.c.path == directory, standing)
+    return file.c.id.in_(union_all(inside, itself))
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the values in lists short enough for one statement."""
+    for start in range(0, len(values), IDS_AT_ONCE):
+        yield values[start : start + IDS_AT_ONCE]
+
+
+def _the_one(moved: Sequence[MediaFile], what: str) -> MediaFile:
+    if not moved:
+        raise IllegalTransitionError(what)
+    (only,) = moved
+    return only
+
+
+def _code(problem: Problem | None) -> dict[str, Any]:
+    return {"code": problem.code} if problem else {}

@@ -1,0 +1,173 @@
+"""What status, monitoring and recovery read from the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, case, delete, func, select, tuple_
+
+from pipeline.errors import UsageError
+from pipeline.queue.changes import Change, below, chunks
+from pipeline.queue.records import Event, Page, Seconds
+from pipeline.queue.rows import to_event, to_file, to_task
+from pipeline.queue.statements import Statements
+from pipeline.queue.tables import event, file, one_of, standing, task
+from pipeline.tasks import ACTIVE, ENDED, FileState, MediaFile, Task, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Reading(Statements):
+    """The part of TaskStore that changes nothing but the length of the event list."""
+
+    def task(self, task_id: str) -> Task | None:
+        """Return one task."""
+        with self._database.read() as connection:
+            row = connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
+        return to_task(row) if row else None
+
+    def tasks(
+        self,
+        *,
+        states: Iterable[TaskState] = (),
+        dirname: bytes | None = None,
+        updated_after: float | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """Return tasks, newest first. Raises UsageError for a cursor that no page gave."""
+        newest = select(task).order_by(task.c.created_at.desc(), task.c.id.desc()).limit(limit + 1)
+        if wanted := list(states):
+            newest = newest.where(one_of(task.c.state, wanted))
+        if dirname is not None:
+            newest = newest.where(task.c.dirname == dirname)
+        if updated_after is not None:
+            newest = newest.where(task.c.updated_at > updated_after)
+        if cursor is not None:
+            newest = newest.where(tuple_(task.c.created_at, task.c.id) < tuple_(*_task_place(cursor)))
+        with self._database.read() as connection:
+            rows = [to_task(row) for row in connection.execute(newest)]
+        more = len(rows) > limit
+        last = rows[limit - 1] if more else None
+        return Page(tuple(rows[:limit]), f"{last.created_at!r}_{last.id}" if last else None)
+
+    def active_tasks(self) -> list[Task]:
+        """Return pending and running tasks, oldest first."""
+        active = select(task).where(one_of(task.c.state, ACTIVE)).order_by(task.c.created_at, task.c.id)
+        with self._database.read() as connection:
+            return [to_task(row) for row in connection.execute(active)]
+
+    def last_task(self, dirname: bytes) -> Task | None:
+        """Return the newest task of exactly this dirname."""
+        return next(iter(self.tasks(dirname=dirname, limit=1).rows), None)
+
+    def task_of(self, path: bytes) -> Task | None:
+        """Return the newest task that did a file at or below this path."""
+        did = select(file.c.task_id).where(below(path))
+        newest = select(task).where(task.c.id.in_(did)).order_by(task.c.created_at.desc(), task.c.id.desc())
+        with self._database.read() as connection:
+            row = connection.execute(newest.limit(1)).one_or_none()
+        return to_task(row) if row else None
+
+    def file(self, file_id: int) -> MediaFile | None:
+        """Return one file."""
+        with self._database.read() as connection:
+            row = connection.execute(select(file).where(file.c.id == file_id)).one_or_none()
+        return to_file(row) if row else None
+
+    def files(
+        self,
+        task_id: str,
+        *,
+        states: Iterable[FileState] = (),
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page:
+        """Return a task's files in path order, superseded ones left out.
+
+        Raises UsageError for a cursor that no page gave.
+        """
+        ordered = select(file).where(file.c.task_id == task_id, standing).order_by(file.c.path, file.c.id)
+        if wanted := list(states):
+            ordered = ordered.where(one_of(file.c.state, wanted))
+        if cursor is not None:
+            ordered = ordered.where(tuple_(file.c.path, file.c.id) > tuple_(*_file_place(cursor)))
+        if limit is not None:
+            ordered = ordered.limit(limit + 1)
+        with self._database.read() as connection:
+            rows = [to_file(row) for row in connection.execute(ordered)]
+        if limit is None or len(rows) <= limit:
+            return Page(tuple(rows), None)
+        return Page(tuple(rows[:limit]), f"{rows[limit - 1].path.hex()}_{rows[limit - 1].id}")
+
+    def counts(self, task_ids: Sequence[str]) -> dict[str, dict[FileState, int]]:
+        """Return for each task its files by state, superseded ones left out."""
+        counts: dict[str, dict[FileState, int]] = {task_id: {} for task_id in task_ids}
+        with self._database.read() as connection:
+            for some in chunks(task_ids):
+                by_state = select(file.c.task_id, file.c.state, func.count()).where(
+                    file.c.task_id.in_(some), standing
+                )
+                for task_id, state, number in connection.execute(
+                    by_state.group_by(file.c.task_id, file.c.state)
+                ):
+                    counts[task_id][state] = number
+        return counts
+
+    def sums(self, task_ids: Sequence[str]) -> dict[str, Seconds]:
+        """Return for each task how far it is in seconds of audio; see Seconds."""
+        sums = dict.fromkeys(task_ids, Seconds())
+        with self._database.read() as connection:
+            for some in chunks(task_ids):
+                for task_id, total, done, unknown in connection.execute(_seconds(some)):
+                    sums[task_id] = Seconds(total, done, unknown)
+        return sums
+
+    def in_state(self, *states: FileState) -> list[MediaFile]:
+        """Return all files in these states (few: leased, committing, retry_wait, settling)."""
+        with self._database.read() as connection:
+            found = connection.execute(select(file).where(one_of(file.c.state, states)).order_by(file.c.id))
+            return [to_file(row) for row in found]
+
+    def changed_since(self, event_id: int, limit: int = 1000) -> list[Event]:
+        """Return events after this one, oldest first."""
+        newer = select(event).where(event.c.id > event_id).order_by(event.c.id).limit(limit)
+        with self._database.read() as connection:
+            return [to_event(row) for row in connection.execute(newer)]
+
+    def trim_events(self, keep: int) -> int:
+        """Delete all but the newest `keep` events; return how many went."""
+        oldest_out = select(event.c.id).order_by(event.c.id.desc()).offset(keep).limit(1).scalar_subquery()
+
+        def run(change: Change) -> int:
+            return change.connection.execute(delete(event).where(event.c.id <= oldest_out)).rowcount
+
+        return self._write(run)
+
+
+def _seconds(task_ids: Sequence[str]) -> Select[Any]:
+    ended = one_of(file.c.state, ENDED)
+    reached = case((ended | (file.c.position > file.c.duration), file.c.duration), else_=file.c.position)
+    counted = case((file.c.duration.is_(None), 0.0), else_=reached)
+    unknown = case((file.c.duration.is_(None) & ~ended, 1), else_=0)
+    sums = (func.coalesce(func.sum(file.c.duration), 0.0), func.sum(counted), func.sum(unknown))
+    return (
+        select(file.c.task_id, *sums).where(file.c.task_id.in_(task_ids), standing).group_by(file.c.task_id)
+    )
+
+
+def _task_place(cursor: str) -> tuple[float, str]:
+    created_at, _, task_id = cursor.partition("_")
+    try:
+        return float(created_at), task_id
+    except ValueError:
+        raise UsageError(f"cursor {cursor!r} is not one that a page gave") from None
+
+
+def _file_place(cursor: str) -> tuple[bytes, int]:
+    path, _, file_id = cursor.partition("_")
+    try:
+        return bytes.fromhex(path), int(file_id)
+    except ValueError:
+        raise UsageError(f"cursor {cursor!r} is not one that a page gave") from None

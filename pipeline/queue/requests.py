@@ -1,0 +1,113 @@
+"""What people ask of the queue: cancel, retry, forget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Column, ColumnElement, delete, exists, or_, select, update
+
+from pipeline.errors import ConflictError
+from pipeline.queue.changes import HELD, Change, Values, chunks
+from pipeline.queue.records import Outcome
+from pipeline.queue.rows import problem_columns, to_file
+from pipeline.queue.statements import Statements
+from pipeline.queue.tables import file, one_of, task
+from pipeline.tasks import ACTIVE, ENDED, FAILURES, FileState, MediaFile, Task, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_AFRESH: Values = {"attempts": 0, "crashes": 0, **problem_columns(None)}
+_RETRIED = FAILURES | {FileState.CANCELLED}
+_LEASED = frozenset({FileState.LEASED})
+
+
+class Requests(Statements):
+    """The part of TaskStore behind DELETE, retry and forget."""
+
+    def cancel(self, task_id: str) -> tuple[Task, list[MediaFile]]:
+        """Cancel an active task: open files that are not committing → cancelled; return those that were leased.
+
+        They come as they are now, epoch and token those of the lease to call off.
+        Raises NotFoundError, ConflictError when the task has ended.
+        """
+
+        def run(change: Change) -> tuple[Task, list[MediaFile]]:
+            change.get_task(task_id)
+            ended = change.end_task(task_id, TaskState.CANCELLED)
+            if not ended:
+                raise ConflictError(f"task {task_id} has ended")
+            mine = [file.c.task_id == task_id]
+            to, outcome = FileState.CANCELLED, Outcome.CANCELLED
+            leased = change.files(mine, to, among=_LEASED, outcome=outcome)
+            change.files(mine, to, among=frozenset(FileState) - HELD)
+            return ended[0], leased
+
+        return self._write(run)
+
+    def retry(self, task_id: str) -> tuple[Task, int]:
+        """Failed, quarantined and cancelled files → queued with attempts and crashes 0; the task is active again.
+
+        A task with no such file stays as it is. Returns the task and how many files are tried again.
+        Raises NotFoundError; ConflictError when another task of that directory is active.
+        """
+
+        def run(change: Change) -> tuple[Task, int]:
+            found = change.get_task(task_id)
+            again = change.files(
+                [file.c.task_id == task_id], FileState.QUEUED, among=_RETRIED, values=_AFRESH
+            )
+            if again and found.state not in ACTIVE and change.reopen_task(task_id) is None:
+                raise ConflictError(f"another task of the directory of {task_id} is active")
+            return change.get_task(task_id), len(again)
+
+        return self._write(run)
+
+    def requeue(self, file_ids: Iterable[int]) -> None:
+        """Do ended files again: → queued, attempts and crashes 0 (healed: readable again, whisper.toml mended).
+
+        Their task is active again; where another task of its directory is active, they join that one.
+        """
+
+        def run(change: Change) -> None:
+            again = change.by_id(file_ids, FileState.QUEUED, among=ENDED, values=_AFRESH)
+            for task_id in {each.task_id for each in again}:
+                _reopen_or_join(change, task_id, [each.id for each in again if each.task_id == task_id])
+
+        self._write(run)
+
+    def forget(self, path: bytes) -> list[MediaFile]:
+        """Delete the rows and checkpoints of a file or of everything below a directory; return what was there.
+
+        Tasks of that path that are left without files go too.
+        Raises ConflictError while a stage holds one of the files: cancel first.
+        """
+
+        def run(change: Change) -> list[MediaFile]:
+            there = _at_or_below(file.c.path, path)
+            if change.connection.scalar(select(exists().where(there, one_of(file.c.state, HELD)))):
+                raise ConflictError(f"{path!r} is being transcribed; cancel it first")
+            rows = change.connection.execute(delete(file).where(there).returning(*file.c))
+            forgotten = [to_file(row) for row in rows]
+            empty = ~exists().where(file.c.task_id == task.c.id)
+            change.connection.execute(delete(task).where(_at_or_below(task.c.dirname, path), empty))
+            return forgotten
+
+        return self._write(run)
+
+
+def _reopen_or_join(change: Change, task_id: str, file_ids: list[int]) -> None:
+    found = change.get_task(task_id)
+    if found.state in ACTIVE or change.reopen_task(task_id):
+        return
+    where = (task.c.dirname == found.dirname, one_of(task.c.state, ACTIVE))
+    active = select(task.c.id).where(*where).scalar_subquery()
+    for some in chunks(file_ids):
+        change.connection.execute(update(file).where(file.c.id.in_(some)).values(task_id=active))
+
+
+def _at_or_below(column: Column[bytes], path: bytes) -> ColumnElement[bool]:
+    """Match this path and all below it; superseded rows too, so no index helps: forgetting is rare."""
+    if path == b".":
+        return or_(column >= b"")
+    return or_(column == path, (column > path + b"/") & (column < path + b"0"))

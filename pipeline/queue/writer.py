@@ -1,0 +1,105 @@
+"""The one thread that writes: it groups what waits into one commit, as a commit costs milliseconds of disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+GROUP = 128  # writes in one commit: bounds how long the first of them waits
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[Connection], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Writer:
+    """Runs writes in the order they came, each in a savepoint of its own, and answers after the commit.
+
+    `in_transaction` tells whether the transaction still stands after an error: SQLite rolls all of it back by
+    itself when the disk is full, and what would then be released and committed is nothing.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        in_transaction: Callable[[Connection], bool],
+        translate: Callable[[Exception], Exception],
+    ) -> None:
+        self._engine = engine
+        self._in_transaction = in_transaction
+        self._translate = translate
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="queue-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, run: Callable[[Connection], Any]) -> Any:
+        """Run one write and return its result once it is durable; its exception is raised here."""
+        assert threading.current_thread() is not self._thread, "a write in a write never ends"  # noqa: S101 - invariant
+        job = _Job(run)
+        with self._closing:
+            if self._closed:
+                raise UnavailableError("the queue is closed")
+            self._jobs.put(job)
+        return job.future.result()
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        with self._closing:
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+        self._engine.dispose()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._commit(group)
+
+    def _next_group(self) -> list[_Job]:
+        """Wait for a job, then take what else waits; nothing once closed (the closing None stays last)."""
+        group: list[_Job] = []
+        job = self._jobs.get()
+        while job:
+            group.append(job)
+            if len(group) == GROUP or self._jobs.empty():
+                return group
+            job = self._jobs.get()
+        if group:
+            self._jobs.put(None)
+        return group
+
+    def _commit(self, group: list[_Job]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                answers = [self._answer(connection, job) for job in group]
+        except Exception as error:  # noqa: BLE001 - nothing of the group is durable: every caller is told
+            answers = [partial(job.future.set_exception, self._translate(error)) for job in group]
+        for answer in answers:
+            answer()
+
+    def _answer(self, connection: Connection, job: _Job) -> Callable[[], None]:
+        savepoint = connection.begin_nested()
+        try:
+            value = job.run(connection)
+            savepoint.commit()
+        except Exception as error:
+            if not self._in_transaction(connection):
+                raise
+            savepoint.rollback()
+            return partial(job.future.set_exception, self._translate(error))
+        return partial(job.future.set_result, value)

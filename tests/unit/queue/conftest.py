@@ -1,0 +1,43 @@
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pipeline.queue.database import Database, open_database
+from pipeline.queue.store import NewFile, TaskStore
+from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
+
+TASK_DIRECTORY = b"talks"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(f"sqlite:///{tmp_path}/queue.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> TaskStore:
+    """A queue in its first epoch; its clock ticks a second with each transaction."""
+    store = TaskStore(database, itertools.count(1000.0).__next__)
+    store.open_epoch()
+    return store
+
+
+@pytest.fixture
+def task(store: TaskStore) -> Task:
+    return store.open_task(TASK_DIRECTORY, Source.WATCH, {})[0]
+
+
+@pytest.fixture
+def add(store: TaskStore, task: Task) -> Callable[..., MediaFile]:
+    """Add one file to the task and return it: `add(b"talks/a.mp3", size=2, priority=1)`."""
+
+    def add_one(path: bytes = b"talks/a.mp3", size: int = 1, **values: object) -> MediaFile:
+        given = {"state": FileState.QUEUED, "options": {}} | values
+        new = NewFile(path=path, fingerprint=Fingerprint(size, 1), **given)  # type: ignore[arg-type]
+        (added,) = store.add_files(task.id, [new])
+        return added
+
+    return add_one
