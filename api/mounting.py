@@ -45,7 +45,7 @@ class Mounted:
             return path
         inside = path[len(self._prefix) :] or "/"
         # Under /transcription, a stripped POST /transcription looks like the bare prefix: the routes decide.
-        return path if _serves(scope, path) and not _serves(scope, inside) else inside
+        return path if _serves(scope, path) and (inside == "/" or not _serves(scope, inside)) else inside
 
 
 def _serves(scope: Scope, path: str) -> bool:

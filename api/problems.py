@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from api.schemas import TasksQuery, TranscriptQuery
 from pipeline.errors import (
     ConflictError,
     EnvironmentUnusableError,
@@ -24,7 +25,7 @@ from pipeline.errors import (
 from pipeline.languages import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fastapi import FastAPI, Request
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
+PARAMETERS = (*TasksQuery.model_fields, *TranscriptQuery.model_fields)
 DETAIL_CHARS = 1000  # what a client sent is quoted, but not by the megabyte
 
 
@@ -78,15 +80,15 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str] = ()) -> str:
+def explain(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
     """Put pydantic's errors into words, the closest of the known names beside an unknown one."""
     return "; ".join(_explain_one(each, known) for each in errors)
 
 
-def _explain_one(error: Mapping[str, Any], known: Sequence[str]) -> str:
+def _explain_one(error: Mapping[str, Any], known: Iterable[str]) -> str:
     where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path"))
     if error["type"] == "extra_forbidden":
-        return f"unknown field {where!r}.{closest(where, list(known))}"
+        return f"{where!r} is not known here.{closest(where, list(known))}"
     if error["type"] == "missing":
         return f"{where!r} is missing"
     message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
@@ -101,7 +103,7 @@ def _pipeline_error(_request: Request, error: Any) -> Response:
 
 
 def _invalid(_request: Request, error: Any) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, explain(error.errors()), code=UsageError.code)
+    return problem(HTTPStatus.BAD_REQUEST, explain(error.errors(), PARAMETERS), code=UsageError.code)
 
 
 def _http_error(request: Request, error: Any) -> Response:

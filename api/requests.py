@@ -47,7 +47,7 @@ async def submission(request: Request) -> Submission:
     try:
         return Submission.model_validate_json(body)
     except ValidationError as error:
-        raise UsageError(explain(error.errors(), [*Submission.model_fields])) from error
+        raise UsageError(explain(error.errors(), Submission.model_fields)) from error
 
 
 async def _read(request: Request) -> bytes:

@@ -103,6 +103,12 @@ class FilesQuery(_Query):
     cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
 
 
+class TranscriptQuery(_Query):
+    """Which of a file's outputs is wanted."""
+
+    format: Format = "txt"
+
+
 class TasksQuery(_Query):
     """Which tasks are wanted; or, with `task_id`, one of them as GET /monitoring/{task_id} answers."""
 
@@ -124,7 +130,7 @@ class TasksQuery(_Query):
     def _one_or_many(self) -> TasksQuery:
         if self.task_id is None and self.files is not None:
             raise ValueError("files goes with task_id only")
-        if self.task_id is not None and (self.status or self.dirname or self.updated_after):
+        if self.task_id is not None and self.model_fields_set & {"status", "dirname", "updated_after"}:
             raise ValueError("task_id names one task: leave status, dirname and updated_after out")
         return self
 

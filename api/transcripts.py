@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
@@ -44,21 +44,22 @@ def answer(folder: Path, file: MediaFile, format_: str) -> StreamingResponse:
     """Stream one output of a finished file; `folder` is what its path is relative to.
 
     It stays whole once opened: outputs are replaced by renaming, never rewritten.
-    Raises ConflictError where nothing was written yet, NotFoundError where this format is missing or was removed.
     """
-    path = _recorded(file, format_)
+    path = recorded(file, format_)
     name = display(path.rpartition(b"/")[2])
     headers = {
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
         "X-Content-Type-Options": "nosniff",  # speech may spell HTML
     }
-    return StreamingResponse(
-        _chunks(_open(os.fsencode(folder), path)), media_type=MEDIA_TYPES[format_], headers=headers
-    )
+    output = opened(os.fsencode(folder), path)
+    return StreamingResponse(_chunks(output), media_type=MEDIA_TYPES[format_], headers=headers)
 
 
-def _recorded(file: MediaFile, format_: str) -> bytes:
-    """Return the path of an output that the queue recorded for this file, as bytes."""
+def recorded(file: MediaFile, format_: str) -> bytes:
+    """Return the path of an output that the queue recorded for this file.
+
+    Raises ConflictError where nothing was written yet, NotFoundError where this format is missing.
+    """
     shown = display(file.path)
     if not file.outputs:
         reason = f" ({file.error.message})" if file.error else ""
@@ -71,17 +72,20 @@ def _recorded(file: MediaFile, format_: str) -> bytes:
     raise NotFoundError(f"{shown} has no {format_}; there is {', '.join(file.outputs)}.")
 
 
-def _open(folder: bytes, path: bytes) -> int:
-    """Open an output: links among its directories may lead elsewhere in the folder, it may be none itself."""
+def opened(folder: bytes, path: bytes) -> BinaryIO:
+    """Open an output; links among its directories may lead elsewhere in the folder, it may be none itself.
+
+    Raises NotFoundError where it was removed or replaced, BadPathError where a link leaves the folder.
+    """
     inside, _ = resolve(folder, parent(path))
     try:
         with opened_directory(folder, inside) as directory:
-            return open_regular(path.rpartition(b"/")[2], directory)
+            return os.fdopen(open_regular(path.rpartition(b"/")[2], directory), "rb")
     except OSError as error:
-        raise NotFoundError(f"{display(path)} is not there any more, or is no file.") from error
+        raise NotFoundError(f"{display(path)} is not there any more, or cannot be read.") from error
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    with os.fdopen(descriptor, "rb") as file:
-        while chunk := file.read(CHUNK):
+def _chunks(output: BinaryIO) -> Iterator[bytes]:
+    with output:
+        while chunk := output.read(CHUNK):
             yield chunk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ from api.openapi import problems
 from api.requests import core_of
 from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
 from pipeline.errors import NotFoundError
+from pipeline.ingest.beneath import clean
 from pipeline.tasks import FAILURES, FileState
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
     if found is None:
         raise NotFoundError(f"There is no task {task_id[:64]!r}.")
     page = store.files(task_id, states=_states(query.files), limit=query.limit, cursor=query.cursor)
-    answer = task_answer(
+    answer: dict[str, Any] = task_answer(
         found,
         files=page.rows,
         counts=store.counts([task_id])[task_id],
@@ -58,7 +58,7 @@ def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
 def _many(store: TaskStore, query: TasksQuery) -> dict[str, Any]:
     page = store.tasks(
         states=query.status,
-        dirname=None if query.dirname is None else os.fsencode(os.path.normpath(query.dirname)),
+        dirname=None if query.dirname is None else clean(query.dirname),
         updated_after=query.updated_after,
         limit=query.limit or TASKS_LIMIT,
         cursor=query.cursor,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import transcripts
 from api.mounting import url
 from api.openapi import BODY, TRANSCRIPT, problems
 from api.requests import core_of, submission
-from api.schemas import Format, Submission, TaskRef
+from api.schemas import Submission, TaskRef, TranscriptQuery
 from pipeline.errors import NotFoundError
 from pipeline.options import POST_NAMES, parse_named
 from pipeline.tasks import display
@@ -56,15 +56,17 @@ def retry(request: Request, task_id: str) -> TaskRef:
 
 
 @router.get(
-    "/{task_id}/files/{path:path}", response_class=Response, responses=problems(404, 409) | TRANSCRIPT
+    "/{task_id}/files/{path:path}", response_class=Response, responses=problems(400, 404, 409) | TRANSCRIPT
 )
-def download(request: Request, task_id: str, path: str, format: Format = "txt") -> Response:  # noqa: A002 - contract
+def download(
+    request: Request, task_id: str, path: str, query: Annotated[TranscriptQuery, Query()]
+) -> Response:
     """Return a finished transcript; `path` is the media file's, as the monitoring answer shows it."""
     core = core_of(request)
     if core.store.task(task_id) is None:
         raise NotFoundError(f"There is no task {task_id[:64]!r}.")
     file = transcripts.find(core.store, task_id, path)
-    return transcripts.answer(core.settings.output_dir or core.settings.workdir, file, format)
+    return transcripts.answer(core.settings.output_dir or core.settings.workdir, file, query.format)
 
 
 def _reference(request: Request, task: Task) -> TaskRef:
