@@ -1,0 +1,141 @@
+"""One media file -> 16 kHz mono samples, streamed out of a contained FFmpeg process."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pipeline.errors import (
+    CorruptError,
+    MediaError,
+    NoAudioError,
+    NotMediaError,
+    ReadFailedError,
+    TooSlowError,
+    UnreadableError,
+)
+from pipeline.stage.declared import ogg_is_cut, wav_seconds
+from pipeline.stage.ffmpeg import Log, command
+from pipeline.stage.transcribe.engine import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from pipeline.stage.source import Source
+
+STALL_SECONDS = 120.0  # without a byte, of FFmpeg's own making: the pipe has room when we wait
+BLOCK_BYTES = 2 * SAMPLE_RATE * 2  # two seconds of s16
+_READ = 1 << 16
+_KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+_TRANSIENT = {"Permission denied": UnreadableError, "Input/output error": ReadFailedError,
+              "Stale file handle": ReadFailedError, "Cannot allocate memory": CorruptError}  # fmt: skip
+
+
+class Decoder:
+    """FFmpeg at work on one open source; iterate for blocks of s16 samples, then ask `warnings()`."""
+
+    def __init__(self, source: Source, stall_seconds: float = STALL_SECONDS) -> None:
+        self._source = source
+        self._stall_seconds = stall_seconds
+        self._log = Log()
+        self.samples = 0
+        self._process = subprocess.Popen(  # noqa: S603 - no shell sees a name: the file is a descriptor
+            command(source.fd, source.fingerprint.size),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(source.fd,),
+            cwd="/",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the file declares, once FFmpeg has opened it."""
+        return wav_seconds(self._source.fd) or self._log.duration
+
+    def __iter__(self) -> Iterator[NDArray[np.int16]]:
+        """Yield blocks of about two seconds; raise the MediaError that says why there are none."""
+        held = bytearray()
+        for raw in self._output():
+            held += raw
+            if len(held) >= BLOCK_BYTES:
+                yield self._block(held)
+        if len(held) > 1:
+            yield self._block(held)
+        self._judge(self._process.wait())
+
+    def warnings(self) -> list[str]:
+        """Return what a listener should know, once all is decoded: truncated, several tracks."""
+        found = []
+        decoded, declared = self.samples / SAMPLE_RATE, self._declared()
+        if declared and decoded < declared - max(1.0, declared / 100):
+            found.append(f"truncated: {decoded:.1f} of {declared:.1f} seconds could be decoded")
+        elif ogg_is_cut(self._source.fd, self._source.fingerprint.size):
+            found.append(f"truncated: the file ends early, after {decoded:.1f} seconds")
+        if self._log.tracks > 1:
+            found.append(f"several_tracks: one of {self._log.tracks} audio tracks was transcribed")
+        return found
+
+    def _declared(self) -> float | None:
+        return wav_seconds(self._source.fd) or (None if self._log.estimated else self._log.duration)
+
+    def _block(self, held: bytearray) -> NDArray[np.int16]:
+        even = len(held) & ~1
+        block = np.frombuffer(bytes(held[:even]), dtype="<i2")
+        del held[:even]
+        self.samples += len(block)
+        return block
+
+    def _output(self) -> Iterator[bytes]:
+        stdout, stderr = self._process.stdout, self._process.stderr
+        assert stdout, "both are pipes"
+        assert stderr, "both are pipes"
+        with selectors.DefaultSelector() as ready:
+            ready.register(stdout, selectors.EVENT_READ)
+            ready.register(stderr, selectors.EVENT_READ)
+            while ready.get_map():
+                events = ready.select(self._stall_seconds)
+                if not events:
+                    raise TooSlowError(self._source.name)
+                for key, _ in events:
+                    raw = os.read(key.fd, _READ)
+                    if not raw:
+                        ready.unregister(key.fileobj)
+                    elif key.fileobj is stderr:
+                        self._log.feed(raw)
+                    else:
+                        yield raw
+
+    def _judge(self, returncode: int) -> None:
+        if returncode in _KILLED:
+            raise ReadFailedError(f"{self._source.name}: FFmpeg was killed")
+        if self._log.stopped:
+            raise CorruptError(f"{self._source.name}: decoding took more time than any recording of its size")
+        if not self.samples:
+            raise self._why_nothing()
+
+    def _why_nothing(self) -> MediaError:
+        said = " ".join(self._log.errors)
+        for words, error in _TRANSIENT.items():
+            if words in said:
+                return error(self._source.name)
+        if not self._log.opened:
+            return NotMediaError(self._source.name)
+        return CorruptError(self._source.name) if self._log.tracks else NoAudioError(self._source.name)

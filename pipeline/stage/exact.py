@@ -1,0 +1,245 @@
+"""ExactTrack: whisper.transcribe's own loop over one file, one window at a time (whisper/transcribe.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipeline.relay.messages import Window
+from pipeline.stage import quality
+from pipeline.stage.cut import Clip, parse_clips
+from pipeline.stage.hallucination import Place, skip_silences
+from pipeline.stage.spool import Spool
+from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.track import segment
+from pipeline.stage.transcribe.engine import HOP, MARGIN, SAMPLE_RATE, WINDOW_SAMPLES, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.options import Options
+    from pipeline.relay.messages import Segment
+    from pipeline.stage.transcribe.engine import Reply
+
+N_FRAMES = WINDOW_SAMPLES // HOP
+FRAMES_PER_SECOND = SAMPLE_RATE // HOP
+LONGEST_PROMPT = 223  # n_text_ctx // 2 - 1, in every whisper model
+_FEED_TEMPERATURE = 0.5  # above it, the text does not become a prompt
+
+
+class ExactTrack:
+    """Equal to whisper.transcribe text for text, windows of `resume` taken as they are.
+
+    First pass: samples go to a spool while `log_mel_max` looks for the file's loudest mel value, to which whisper
+    clamps. Second pass: whisper's seeking, prompt carry-over and temperature fallback.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        sha256: str,
+        prompt: tuple[int, ...],
+        log_mel_max: Callable[[NDArray[np.float32]], float],
+        resume: Sequence[Window] = (),
+    ) -> None:
+        self._options = options
+        self._sha256 = sha256
+        self._initial_prompt = prompt
+        self._log_mel_max = log_mel_max
+        self._temperatures = temperatures(options)
+        self._spool = Spool()
+        self._loudest = float("-inf")
+        self._looked = 0  # frames of the first pass
+        self._content = 0  # frames
+        self._clips: list[tuple[int, int]] = []
+        self._clip = 0
+        self._seek = 0
+        self._size = 0  # frames of the window that is out
+        self._attempt = 0
+        self._pcm: NDArray[np.float32] | None = None
+        self._tokens = list(prompt)
+        self._reset_at = 0  # prompt tokens before this are forgotten
+        self._last_speech = 0.0
+        self._ended = False
+        self._offered = False
+        self._windows: list[Window] = []
+        self._fresh: list[Window] = []
+        self._resume = resume
+        self.language = options.language or next((each.language for each in resume if each.language), None)
+
+    held = 0  # clips in memory: they are on disk at once
+
+    @property
+    def finished(self) -> bool:
+        """Whether the seeking has come to the end."""
+        return self._ended and not self._size
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All finished windows, in order."""
+        return tuple(self._windows)
+
+    @property
+    def waiting_from(self) -> int | None:
+        """The sample where the next window begins; None when there is none."""
+        return None if self.finished else self._seek * HOP
+
+    @property
+    def ready(self) -> int:
+        """Requests that could be offered now: one, or none."""
+        return int(self._ended and self._size > 0 and not self._offered)
+
+    def feed(self, clip: Clip) -> bool:
+        """Spool the next samples, and look for the loudest mel value in them; False: nothing stays in memory."""
+        self._spool.append(clip.pcm)
+        self._look((self._spool.samples - MARGIN) // HOP)
+        return False
+
+    def end(self) -> None:
+        """Begin the second pass, after what is done already."""
+        self._look(
+            self._spool.samples // HOP + 2
+        )  # the last samples reach into two frames of whisper's padding
+        self._content = self._spool.samples // HOP
+        self._clips = [self._frames(*clip) for clip in parse_clips(self._options.clip_timestamps)]
+        self._seek = self._clips[0][0]
+        for window in self._resume:
+            self._carry(window.segments)
+            self._windows.append(window)
+            self._seek = window.next_start // HOP
+        self._ended = True
+        self._next_window()
+
+    def harvest(self) -> tuple[Window, ...]:
+        """Return the windows finished since the last harvest."""
+        fresh, self._fresh = tuple(self._fresh), []
+        return fresh
+
+    def close(self) -> None:
+        """Remove the spool."""
+        self._spool.close()
+
+    def offer(self) -> tuple[int, Request]:
+        """Return the window at the present position as a request."""
+        self._offered = True
+        start, temperature = self._seek * HOP, self._temperatures[self._attempt]
+        if self._pcm is None:
+            self._pcm = self._spool.read(start - MARGIN, start + WINDOW_SAMPLES + MARGIN)
+        return start, Request(
+            pcm=self._pcm,
+            options=self._options,
+            language=self.language,
+            temperature=temperature,
+            prompt=self._prompt(),
+            seed=seed(self._sha256, start, temperature),
+            log_mel_max=self._loudest,
+            frames=self._size,
+            last_speech=self._last_speech - start / SAMPLE_RATE,
+        )
+
+    def take(self, _window: int, reply: Reply) -> None:
+        """Decode again at the next temperature, or note what was heard and seek on."""
+        self._offered = False
+        self.language = self.language or reply.language
+        if has_failed(reply, self._options) and self._attempt + 1 < len(self._temperatures):
+            self._attempt += 1
+            return
+        silent = is_silence(reply, self._options)
+        segments, seek = ([], self._seek + self._size) if silent else self._heard(reply)
+        self._finish(segments, seek if seek > self._seek else self._seek + self._size)
+        self._next_window()
+
+    def _frames(self, start: float, end: float) -> tuple[int, int]:
+        begin = round(start * FRAMES_PER_SECOND)
+        return begin, round(min(end * FRAMES_PER_SECOND, self._content))
+
+    def _look(self, until: int) -> None:
+        while self._looked < until:
+            end = min(until, self._looked + N_FRAMES)
+            stretch = self._spool.read(self._looked * HOP - MARGIN, end * HOP + MARGIN)
+            self._loudest = max(self._loudest, self._log_mel_max(stretch))
+            self._looked = end
+
+    def _prompt(self) -> tuple[int, ...]:
+        if not self._options.carry_initial_prompt:
+            return tuple(self._tokens[self._reset_at :][-LONGEST_PROMPT:])
+        ignored = max(len(self._initial_prompt), self._reset_at)
+        room = LONGEST_PROMPT - len(self._initial_prompt)
+        return (*self._initial_prompt, *self._tokens[ignored:][-room:])
+
+    def _heard(self, reply: Reply) -> tuple[list[Segment], int]:
+        """Return the segments of the file and the frame to seek to."""
+        offset = self._seek * HOP / SAMPLE_RATE
+        segments = [
+            segment(reply, heard, self._seek, offset, offset + heard.start, offset + heard.end)
+            for heard in reply.segments
+        ]
+        seek = self._seek + round(reply.consumed * FRAMES_PER_SECOND)
+        if self._options.word_timestamps:
+            seek = self._after_words(segments, seek, single_ending=reply.single_ending)
+            threshold = self._options.hallucination_silence_threshold
+            if threshold is not None:
+                place = Place(self._seek, self._size, self._content)
+                segments, seek = skip_silences(
+                    segments, seek, place, threshold, self._last_speech, single_ending=reply.single_ending
+                )
+        return [_cleared(each) for each in segments], seek
+
+    def _after_words(self, segments: list[Segment], seek: int, *, single_ending: bool) -> int:
+        end = _last_word_end(segments)
+        if single_ending or end is None or end <= self._seek * HOP / SAMPLE_RATE:
+            return seek
+        return round(end * FRAMES_PER_SECOND)
+
+    def _finish(self, segments: list[Segment], seek: int) -> None:
+        start, end = self._seek * HOP, (self._seek + self._size) * HOP
+        window = Window(
+            start=start,
+            end=end,
+            next_start=seek * HOP,
+            language=self.language,
+            segments=tuple(segments),
+            warnings=quality.window_warnings(segments, None),
+        )
+        self._carry(segments)
+        self._windows.append(window)
+        self._fresh.append(window)
+        self._seek, self._attempt, self._pcm = seek, 0, None
+
+    def _carry(self, segments: Sequence[Segment]) -> None:
+        """Take finished segments into the next prompt."""
+        self._tokens += [token for each in segments for token in each.tokens]
+        self._last_speech = _last_word_end(segments) or self._last_speech
+        hot = any(each.temperature > _FEED_TEMPERATURE for each in segments)
+        if hot or (segments and not self._options.condition_on_previous_text):
+            self._reset_at = len(self._tokens)
+
+    def _next_window(self) -> None:
+        """Find the window at the present position, or in the clips after it; no size: there is none."""
+        self._size = 0
+        while self._clip < len(self._clips):
+            start, end = self._clips[self._clip]
+            self._seek = max(self._seek, start)
+            if self._seek < end:
+                self._size = min(N_FRAMES, end - self._seek)
+                return
+            self._clip += 1
+            if self._clip < len(self._clips):
+                self._seek = self._clips[self._clip][0]
+
+
+def _last_word_end(segments: Sequence[Segment]) -> float | None:
+    ends = [word["end"] for each in reversed(segments) for word in reversed(each.words or ())]
+    return ends[0] if ends else None
+
+
+def _cleared(each: Segment) -> Segment:
+    """Return the segment, without its text when it is instantaneous or blank, as whisper clears it."""
+    if each.start != each.end and each.text.strip():
+        return each
+    return msgspec.structs.replace(each, text="", tokens=(), words=each.words and ())

@@ -1,0 +1,123 @@
+"""The media file as one open descriptor: opened safely, hashed, and checked to be still the same at the end."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, Self
+
+from pipeline.errors import (
+    BadPathError,
+    ChangedError,
+    EmptyFileError,
+    GoneError,
+    NotMediaError,
+    PipelineError,
+    ReadFailedError,
+    UnreadableError,
+)
+from pipeline.tasks import Fingerprint, display
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HASH_BLOCK = 1 << 20
+_FOLLOW_NOTHING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+_DENIED = {errno.EACCES, errno.EPERM}
+_LEAVES = {errno.ELOOP, errno.EXDEV}
+
+
+class Source:
+    """A regular file below the workdir, open for reading.
+
+    Symlinks are resolved first and must end below the workdir; the resolved path is then opened component by
+    component without following any, so that one swapped in between is refused.
+    """
+
+    def __init__(self, root: bytes, path: bytes) -> None:
+        self.path = path
+        self._root = os.path.realpath(root)
+        try:
+            self.fd = self._open()
+        except OSError as error:
+            raise self.explain(error) from error
+        self.fingerprint = self._fingerprint(os.fstat(self.fd))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    @property
+    def name(self) -> str:
+        """The path for messages."""
+        return display(self.path)
+
+    def expect(self, size: int, mtime_ns: int) -> None:
+        """Raise ChangedError unless this is the version that was queued, EmptyFileError if it has no bytes."""
+        if self.fingerprint != Fingerprint(size, mtime_ns):
+            raise ChangedError(self.name)
+        if not size:
+            raise EmptyFileError(self.name)
+
+    def sha256(self, stopped: Callable[[], bool]) -> str:
+        """Return the SHA-256 of the content, read in blocks; of what was read so far once `stopped()`."""
+        digest = hashlib.sha256()
+        offset = 0
+        try:
+            while not stopped() and (block := os.pread(self.fd, HASH_BLOCK, offset)):
+                digest.update(block)
+                offset += len(block)
+        except OSError as error:
+            raise self.explain(error) from error
+        return digest.hexdigest()
+
+    def confirm(self) -> None:
+        """Raise ChangedError or GoneError unless file and path are as they were when they were opened."""
+        try:
+            at_path = os.stat(os.path.join(self._root, self.path))
+        except OSError as error:
+            raise self.explain(error) from error
+        for seen in (os.fstat(self.fd), at_path):
+            if self._fingerprint(seen) != self.fingerprint:
+                raise ChangedError(self.name)
+
+    def explain(self, error: OSError) -> PipelineError:
+        """Return what an error of the operating system means for this file."""
+        if error.errno in _GONE:
+            return GoneError(self.name)
+        if error.errno in _DENIED:
+            return UnreadableError(self.name)
+        if error.errno in _LEAVES:
+            return BadPathError(f"{self.name}: a symlink that leaves the workdir")
+        return ReadFailedError(f"{self.name}: {error.strerror or error}")
+
+    def _open(self) -> int:
+        resolved = os.path.realpath(os.path.join(self._root, self.path))
+        if not resolved.startswith(os.path.join(self._root, b"")):
+            raise OSError(errno.EXDEV, "outside the workdir")
+        *folders, name = os.path.relpath(resolved, self._root).split(b"/")
+        folder = os.open(self._root, os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for each in folders:
+                inner = os.open(each, _FOLLOW_NOTHING | os.O_DIRECTORY, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            # O_NONBLOCK: opening a FIFO must not wait for its writer
+            return self._regular(os.open(name, _FOLLOW_NOTHING | os.O_NONBLOCK, dir_fd=folder))
+        finally:
+            os.close(folder)
+
+    def _regular(self, fd: int) -> int:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        raise NotMediaError(self.name)
+
+    @staticmethod
+    def _fingerprint(seen: os.stat_result) -> Fingerprint:
+        return Fingerprint(seen.st_size, seen.st_mtime_ns)

@@ -1,0 +1,208 @@
+"""Track: one file's cursor in batched mode. Its windows are independent, so that one long file fills a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.relay.messages import Segment, Window
+from pipeline.stage import quality
+from pipeline.stage.cut import Clip, to_float
+from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.options import Options
+    from pipeline.stage.transcribe.engine import Heard, Reply
+
+REST_SAMPLES = SAMPLE_RATE  # less than this after the last timestamp is not worth another window
+_REST_SPEECH = SAMPLE_RATE // 3
+
+
+class Cursor(Protocol):
+    """What the Packer sees of a file, whatever its mode."""
+
+    ready: int  # requests that it could offer now
+
+    def offer(self) -> tuple[int, Request]:
+        """Return the next request and the window it belongs to; only while `ready`."""
+        ...
+
+    def take(self, window: int, reply: Reply) -> None:
+        """Take in what the model made of an offered request."""
+        ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """A clip at work: where its present part begins, at which temperature, and what was heard before."""
+
+    clip: Clip
+    begin: int
+    attempt: int = 0
+    offered: bool = False
+    pcm: NDArray[np.float32] | None = None  # one array for all temperatures: the engine knows it again
+    segments: list[Segment] = field(default_factory=list)
+
+
+class Track:
+    """Takes clips as they are decoded, offers them as requests, makes finished windows of the replies.
+
+    The language is detected once, on the first clip; the others wait for it. Windows of `resume` that were cut
+    at the same place are not offered again.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        sha256: str,
+        prompt: tuple[int, ...] = (),
+        resume: Iterable[Window] = (),
+    ) -> None:
+        self._options = options
+        self._sha256 = sha256
+        self._prompt = prompt
+        self._temperatures = temperatures(options)
+        self._resume = {(each.start, each.end): each for each in resume}
+        self._open: dict[int, _Open] = {}
+        self._done: dict[int, Window] = {}
+        self._fresh: list[Window] = []
+        self._ended = False
+        self.language = options.language or next((each.language for each in resume if each.language), None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every window of the file is done."""
+        return self._ended and not self._open
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All finished windows, in order."""
+        return tuple(self._done[start] for start in sorted(self._done))
+
+    @property
+    def waiting_from(self) -> int | None:
+        """The sample where the first unfinished clip begins; None when there is none."""
+        return min(self._open, default=None)
+
+    @property
+    def held(self) -> int:
+        """Clips in memory."""
+        return len(self._open)
+
+    @property
+    def ready(self) -> int:
+        """Requests that could be offered now."""
+        if self.language is None:
+            return int(bool(self._open) and not any(each.offered for each in self._open.values()))
+        return sum(not each.offered for each in self._open.values())
+
+    def feed(self, clip: Clip) -> bool:
+        """Take the next clip; False when it is done already (by an earlier lease)."""
+        before = self._resume.get((clip.start, clip.end))
+        if before:
+            self._done[clip.start] = before
+            return False
+        self._open[clip.start] = _Open(clip, clip.start)
+        return True
+
+    def end(self) -> None:
+        """Know that there are no more clips."""
+        self._ended = True
+
+    def harvest(self) -> tuple[Window, ...]:
+        """Return the windows finished since the last harvest."""
+        fresh, self._fresh = tuple(self._fresh), []
+        return fresh
+
+    def offer(self) -> tuple[int, Request]:
+        """Return the first window that is not out, as a request."""
+        window, chosen = next((start, each) for start, each in self._open.items() if not each.offered)
+        chosen.offered = True
+        if chosen.pcm is None:
+            chosen.pcm = to_float(chosen.clip.pcm[chosen.begin - chosen.clip.start :])
+        temperature = self._temperatures[chosen.attempt]
+        return window, Request(
+            pcm=chosen.pcm,
+            options=self._options,
+            language=self.language,
+            temperature=temperature,
+            prompt=self._prompt,
+            seed=seed(self._sha256, chosen.begin, temperature),
+        )
+
+    def take(self, window: int, reply: Reply) -> None:
+        """Decode again at the next temperature, go on where the timestamps end, or finish the window."""
+        chosen = self._open[window]
+        chosen.offered = False
+        self.language = self.language or reply.language
+        if has_failed(reply, self._options) and chosen.attempt + 1 < len(self._temperatures):
+            chosen.attempt += 1
+            return
+        silent = is_silence(reply, self._options)
+        if not silent:
+            chosen.segments += located(reply, chosen.begin, chosen.clip.end)
+        rest = chosen.begin + round(reply.consumed * SAMPLE_RATE)
+        if not silent and chosen.begin < rest and _has_speech(chosen.clip, rest):
+            chosen.begin, chosen.attempt, chosen.pcm = rest, 0, None
+        else:
+            self._finish(window)
+
+    def _finish(self, start: int) -> None:
+        chosen = self._open.pop(start)
+        segments = tuple(chosen.segments)
+        window = Window(
+            start=start,
+            end=chosen.clip.end,
+            next_start=chosen.clip.end,
+            language=self.language,
+            segments=segments,
+            warnings=quality.window_warnings(segments, chosen.clip),
+        )
+        self._done[start] = window
+        self._fresh.append(window)
+
+
+def located(reply: Reply, begin: int, end: int) -> list[Segment]:
+    """Return what was heard in a window from sample `begin` on as segments of the file, none beyond `end`."""
+    offset, last = begin / SAMPLE_RATE, end / SAMPLE_RATE
+    made = []
+    for heard in reply.segments:
+        start, stop = min(offset + heard.start, last), min(offset + heard.end, last)
+        if heard.text.strip() and start < stop:
+            made.append(segment(reply, heard, begin // HOP, offset, round(start, 3), round(stop, 3)))
+    return made
+
+
+def segment(reply: Reply, heard: Heard, seek: int, offset: float, start: float, end: float) -> Segment:  # noqa: PLR0913 - whisper's own fields
+    """Return one segment of the file; words are moved by `offset` seconds."""
+    return Segment(
+        start=start,
+        end=end,
+        text=heard.text,
+        tokens=heard.tokens,
+        seek=seek,
+        temperature=reply.temperature,
+        avg_logprob=reply.avg_logprob,
+        compression_ratio=reply.compression_ratio,
+        no_speech_prob=reply.no_speech_prob,
+        words=None if heard.words is None else tuple(_moved(word, offset) for word in heard.words),
+    )
+
+
+def _moved(word: dict[str, Any], offset: float) -> dict[str, Any]:
+    return word | {"start": round(offset + word["start"], 3), "end": round(offset + word["end"], 3)}
+
+
+def _has_speech(clip: Clip, begin: int) -> bool:
+    if clip.end - begin < REST_SAMPLES:
+        return False
+    if clip.speech is None:
+        return True
+    return sum(max(0, span.end - max(span.start, begin)) for span in clip.speech) >= _REST_SPEECH

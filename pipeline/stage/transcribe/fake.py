@@ -1,0 +1,109 @@
+"""An Engine without a model: the text derives from the samples, and misbehaviour can be ordered.
+
+Environment: WHISPER_FAKE_DELAY (seconds a window), WHISPER_FAKE_BATCH (batch size), WHISPER_FAKE_LOAD (seconds to
+load). By content, as an engine sees no names: a window in which any sample equals a marker of `MARKERS` makes the
+engine crash, hang, run out of memory or fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, OutOfMemory, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pipeline.stage.transcribe.engine import Request
+
+MARKER = 31_000  # the first samples of a window: this, then what to do
+CRASH, HANG, NO_MEMORY, FAILURE = 1, 2, 3, 4
+_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
+_LONG_S = 3600.0
+
+
+class FakeEngine:
+    """Says the same words for the same samples, in the language asked for or English."""
+
+    def __init__(self, model: str = "fake") -> None:
+        time.sleep(float(os.environ.get("WHISPER_FAKE_LOAD", "0")))
+        self.model = model
+        self.sha256 = hashlib.sha256(model.encode()).hexdigest()
+        self.batch_size = int(os.environ.get("WHISPER_FAKE_BATCH", "4"))
+        self._delay = float(os.environ.get("WHISPER_FAKE_DELAY", "0"))
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
+        """Return one segment a window."""
+        for request in requests:
+            _obey(request.pcm, len(requests))
+        time.sleep(self._delay * len(requests))
+        return [_reply(request) for request in requests]
+
+    def prompt(self, text: str, language: str | None) -> tuple[int, ...]:  # noqa: ARG002 - the Engine's signature
+        """Return the prompt's bytes as tokens."""
+        return tuple(text.encode())
+
+    def log_mel_max(self, pcm: NDArray[np.float32]) -> float:
+        """Return something that grows with loudness."""
+        return float(np.abs(pcm).max(initial=0.0))
+
+    def close(self) -> None:
+        """Leave nothing behind: there was nothing."""
+
+
+def _reply(request: Request) -> Reply:
+    seconds = request.frames / 100 if request.frames is not None else len(request.pcm) / SAMPLE_RATE
+    text = words(request.pcm)
+    tokens = tuple(text.encode())
+    return Reply(
+        language=request.language or "en",
+        segments=(Heard(start=0.0, end=seconds, text=f" {text}", tokens=tokens),) if seconds else (),
+        tokens=tokens,
+        consumed=seconds,
+        temperature=request.temperature,
+        avg_logprob=-0.2,
+        compression_ratio=1.2,
+        no_speech_prob=0.01,
+    )
+
+
+def words(pcm: NDArray[np.float32]) -> str:
+    """Return four words that depend on every sample."""
+    digest = hashlib.sha256(np.round(pcm * 32768).astype("<i2").tobytes()).digest()
+    return " ".join(_WORDS[byte % len(_WORDS)] for byte in digest[:4])
+
+
+def marked(order: int, samples: int = SAMPLE_RATE) -> NDArray[np.int16]:
+    """Return samples that order the engine to CRASH, HANG, run out of memory or fail: wherever they are in a window."""
+    pcm = np.zeros(samples, dtype=np.int16)
+    pcm[samples // 2 :][:2] = MARKER, order
+    return pcm
+
+
+def _obey(pcm: NDArray[np.float32], rows: int) -> None:
+    order = _order(pcm)
+    if order == CRASH:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif order == HANG:
+        time.sleep(_LONG_S)
+    elif order == NO_MEMORY and rows > 1:
+        raise OutOfMemory("the fake device is full")
+    elif order == FAILURE:
+        raise RuntimeError("the fake device failed")
+
+
+def _order(pcm: NDArray[np.float32]) -> int | None:
+    samples = np.round(pcm * 32768).astype(np.int32)
+    at = np.flatnonzero(samples[:-1] == MARKER)
+    return next((int(samples[place + 1]) for place in at if samples[place + 1] in _ORDERS), None)
+
+
+_ORDERS = {CRASH, HANG, NO_MEMORY, FAILURE}
