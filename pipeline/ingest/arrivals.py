@@ -1,0 +1,169 @@
+"""What watcher and rescan find: compared with the queue and with what lies beside it, the rest enters the queue."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pipeline.errors import BadOptionsError, GoneError, IllegalTransitionError, UnreadableError
+from pipeline.ingest import beneath, judge
+from pipeline.ingest.folder_options import FolderOptions
+from pipeline.ingest.judge import Verdict
+from pipeline.ingest.placing import home, named_of, new_file, unit
+from pipeline.ingest.scan import Found, is_kept_out, scan
+from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem, Source
+
+if TYPE_CHECKING:
+    import threading
+
+    from pipeline.ingest.evidence import Evidence
+    from pipeline.queue.store import TaskStore
+
+KEPT_OUT = "kept_out"
+_COMES_BACK = frozenset({GoneError.code, KEPT_OUT})
+Rows = Mapping[bytes, Sequence[MediaFile]]
+
+
+class Arrivals:
+    """Looks at directories and puts new and changed media files into the queue.
+
+    Remembers what it has judged, so that a file that is as it was costs one stat.
+    """
+
+    def __init__(self, store: TaskStore, root: bytes, evidence: Evidence, admitting: threading.Lock) -> None:
+        self._store = store
+        self._root = root
+        self._evidence = evidence
+        self._admitting = admitting
+        self._judged: defaultdict[bytes, dict[bytes, Fingerprint]] = defaultdict(dict)  # by unit, then path
+
+    def look(self, directory: bytes, source: Source) -> set[str]:
+        """Look at a directory and its subtree (`.`: the root's loose files); return the tasks that got files."""
+        found = {each.path: each for each in scan(self._root, directory)}
+        judged = self._judged[unit(directory if directory in found else directory + b"/")]
+        missing = [path for path in judged if path not in found and beneath.is_below(path, directory)]
+        for path in missing:
+            del judged[path]
+        unjudged = [each for each in found.values() if judged.get(each.path) != each.fingerprint]
+        if not missing and not unjudged:
+            return set()
+        rows = self._known(directory)
+        self._let_go(rows, found)
+        fresh = [each for each in unjudged if self._is_new(each, rows.get(each.path, ()), judged)]
+        return self._admit(directory, fresh, source) if fresh else set()
+
+    def forget(self, path: bytes) -> None:
+        """Judge what lies at or below a path anew when it is looked at again."""
+        for judged in self._judged.values():
+            for each in [each for each in judged if beneath.is_below(each, path)]:
+                del judged[each]
+
+    def healed(self) -> list[bytes]:
+        """Return directories of files that failed for a reason that is over, to be looked at again."""
+        over = [row.path for row in self._store.in_state(FileState.FAILED) if self._is_over(row)]
+        for path in over:
+            self._judged[unit(path)].pop(path, None)
+        return sorted({beneath.parent(path) for path in over})
+
+    def _known(self, directory: bytes) -> Rows:
+        return self._store.known(directory, recursive=directory != beneath.ROOT)
+
+    def _is_new(self, found: Found, rows: Sequence[MediaFile], judged: dict[bytes, Fingerprint]) -> bool:
+        verdict = judge.unasked(
+            found.fingerprint,
+            rows,
+            is_over=self._is_over,
+            is_done=lambda: self._evidence.written(found.path, found.fingerprint) is not None,
+        )
+        if verdict is Verdict.CHANGED:
+            self._follow(found, rows)
+        if verdict in (Verdict.KNOWN, Verdict.CHANGED):
+            judged[found.path] = found.fingerprint
+        return verdict is Verdict.NEW
+
+    def _follow(self, found: Found, rows: Sequence[MediaFile]) -> None:
+        for row in rows:
+            if row.state in WAITING:
+                with suppress(IllegalTransitionError):  # a stage began it, and will notice
+                    self._store.still_settling(row.id, found.fingerprint)
+
+    def _admit(self, directory: bytes, fresh: Sequence[Found], source: Source) -> set[str]:
+        """Put files into the queue, those left that no request has put there since they were judged."""
+        with self._admitting:
+            rows = self._known(directory)
+            still = [each for each in fresh if self._is_unclaimed(each, rows.get(each.path, ()))]
+            return {
+                self._enter(dirname, files, rows, source) for dirname, files in self._by_home(still).items()
+            }
+
+    def _is_unclaimed(self, found: Found, rows: Sequence[MediaFile]) -> bool:
+        verdict = judge.unasked(found.fingerprint, rows, is_over=self._is_over, is_done=lambda: False)
+        return verdict is Verdict.NEW
+
+    def _by_home(self, fresh: Iterable[Found]) -> Mapping[bytes, list[Found]]:
+        active = {task.dirname: task for task in self._store.active_tasks()}
+        homes: defaultdict[bytes, list[Found]] = defaultdict(list)
+        for each in fresh:
+            dirname = home(each.path, active)
+            if dirname is not None:
+                homes[dirname].append(each)
+        return homes
+
+    def _enter(self, dirname: bytes, fresh: Sequence[Found], rows: Rows, source: Source) -> str:
+        task, _ = self._store.open_task(dirname, source, {})
+        folders = FolderOptions(self._root)
+        self._store.supersede(
+            each for found in fresh for each in judge.in_the_way(rows.get(found.path, ()), found.fingerprint)
+        )
+        self._store.add_files(
+            task.id, [new_file(each, named_of(task), folders, task.priority) for each in fresh]
+        )
+        for each in fresh:
+            self._judged[unit(each.path)][each.path] = each.fingerprint
+        return task.id
+
+    def _let_go(self, rows: Rows, found: Mapping[bytes, Found]) -> None:
+        """Skip waiting files that are gone, or kept out by now."""
+        for path, standing in rows.items():
+            waiting = [row for row in standing if row.state in WAITING and path not in found]
+            problem = self._absence(path) if waiting else None
+            for row in waiting:
+                if problem:
+                    with suppress(IllegalTransitionError):  # a stage began it, and will notice
+                        self._store.skip(row.id, problem)
+
+    def _absence(self, path: bytes) -> Problem | None:
+        """Say why a file was not found; None when that cannot be told."""
+        try:
+            there = beneath.look(self._root, path) is not None
+        except OSError:
+            return None
+        if not there:
+            return gone()
+        if is_kept_out(self._root, path) or is_kept_out(self._root, beneath.parent(path)):
+            return Problem(code=KEPT_OUT, message="A .nowhisper file or an ignored name keeps this file out.")
+        return None
+
+    def _is_over(self, row: MediaFile) -> bool:
+        """Tell whether the reason for which a file ended is no more."""
+        code = row.error.code if row.error else None
+        if row.state is FileState.SKIPPED:
+            return code in _COMES_BACK
+        if row.state is FileState.FAILED and code == UnreadableError.code:
+            return os.access(beneath.join(self._root, row.path), os.R_OK)
+        return row.state is FileState.FAILED and code == BadOptionsError.code and self._is_mended(row.path)
+
+    def _is_mended(self, path: bytes) -> bool:
+        try:
+            FolderOptions(self._root).of(beneath.parent(path))
+        except BadOptionsError:
+            return False
+        return True
+
+
+def gone() -> Problem:
+    """Return what a file that was removed before its turn ends with."""
+    return Problem(code=GoneError.code, message=str(GoneError()))

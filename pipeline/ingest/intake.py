@@ -1,0 +1,206 @@
+"""The one door: what watcher, rescan, API and command line find or ask for becomes tasks and files of the queue."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UnavailableError
+from pipeline.ingest import beneath
+from pipeline.ingest.arrivals import Arrivals
+from pipeline.ingest.evidence import Evidence
+from pipeline.ingest.requests import Render, Request, Requests
+from pipeline.ingest.root import Root
+from pipeline.ingest.scan import top_directories
+from pipeline.ingest.settle import Hint, Settle
+from pipeline.ingest.settling import Copy, Settling
+from pipeline.options import parse_named
+from pipeline.tasks import OPEN, Problem, Source, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.queue.store import TaskStore
+
+PAUSE_S = 0.5
+SUSPENDED_PAUSE_S = 2.0
+TAKEN_ALONG = Problem(code="taken_along", message="All files of this task went along with a later request.")
+REST = 4  # a long step is followed by a pause of so many times its length
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The last look at the whole workdir: when it ended (monotonic seconds) and how long it took."""
+
+    ended: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Notice:
+    source: Source
+    moved: set[bytes] = field(default_factory=set)
+    closed: set[bytes] = field(default_factory=set)
+
+
+class Intake:
+    """Everything enters here. `submit` and `notice` may be called from any thread, `step` from one.
+
+    `copy` puts a done twin's outputs beside another path, `render` writes formats again from a file's JSON.
+    """
+
+    def __init__(  # noqa: PLR0913 - the seams of one door
+        self,
+        store: TaskStore,
+        root: Path,
+        *,
+        output_dir: Path | None,
+        quiet_seconds: float,
+        settle_looks: bool = True,
+        copy: Copy | None = None,
+        render: Render | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._quiet_s = quiet_seconds
+        self._clock = clock
+        self._path = os.fsencode(root)
+        self._root = Root(self._path)
+        self._settle = Settle(quiet_seconds, looks=settle_looks)
+        evidence = Evidence(root, output_dir)
+        admitting = threading.Lock()
+        self._arrivals = Arrivals(store, self._path, evidence, admitting)
+        self._settling = Settling(store, self._path, evidence, self._settle, copy)
+        self._requests = Requests(store, self._path, evidence, admitting, render)
+        self._noticing = threading.Lock()
+        self._notices: dict[bytes, _Notice] = {}
+        self._everything: Source | None = None
+        self._stirred: dict[str, float] = {}  # when something last changed in an active task's directory
+        self.suspended: str | None = self._root.problem()
+        self.last_scan: Scan | None = None
+
+    def submit(  # noqa: PLR0913 - all that a request can say
+        self,
+        dirname: str | bytes,
+        source: Source,
+        named: Mapping[str, Any] | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        priority: int = 0,
+        force: bool = False,
+        callback_url: str | None = None,
+    ) -> Task:
+        """Return the task for a directory or media file: active, done before, or new.
+
+        Raises BadPathError, NotFoundError, BadOptionsError; UnavailableError while the workdir is away.
+        """
+        options = parse_named(named or {})
+        if problem := self._root.problem():
+            raise UnavailableError(problem)
+        request = Request(
+            path=self._requests.locate(dirname),
+            source=source,
+            named=options,
+            include=tuple(include),
+            exclude=tuple(exclude),
+            priority=priority,
+            force=force,
+            callback_url=callback_url,
+        )
+        return self._requests.submit(request)
+
+    def notice(
+        self, directory: bytes, *, moved: Iterable[bytes] = (), closed: Iterable[bytes] = (), source: Source
+    ) -> None:
+        """Mark a directory to be looked at; `moved` (also directories) and `closed` are hints on how files came."""
+        with self._noticing:
+            notice = self._notices.setdefault(directory, _Notice(source))
+            notice.moved.update(moved)
+            notice.closed.update(closed)
+
+    def notice_all(self, source: Source) -> None:
+        """Mark the whole workdir to be looked at."""
+        with self._noticing:
+            self._everything = source
+
+    def forget(self, path: bytes) -> None:
+        """Take a file or subtree for new when it is looked at again (its rows and outputs were erased)."""
+        self._arrivals.forget(path)
+
+    def step(self, now: float) -> float:
+        """Look at what was noticed and what is unsettled, end tasks; return in how many seconds to come again."""
+        began = self._clock()
+        was_away, self.suspended = self.suspended, self._root.problem()
+        if self.suspended:
+            return SUSPENDED_PAUSE_S
+        if was_away:
+            self.notice_all(Source.RESCAN)
+        self._look_at_noticed(now)
+        self._stir(self._settling.step(now), now)
+        self._end_tasks(now)
+        return max(PAUSE_S, REST * (self._clock() - began))
+
+    def _look_at_noticed(self, now: float) -> None:
+        with self._noticing:
+            notices, self._notices = self._notices, {}
+            everything, self._everything = self._everything, None
+        self._stir_around(notices, now)
+        for notice in notices.values():
+            self._hint(notice)
+        if everything is not None:
+            self._look_everywhere(everything, now)
+            return
+        for directory in _outermost(notices):
+            self._stir(self._arrivals.look(directory, notices[directory].source), now)
+
+    def _look_everywhere(self, source: Source, now: float) -> None:
+        began = self._clock()
+        for directory in (*self._arrivals.healed(), beneath.ROOT, *top_directories(self._path)):
+            self._stir(self._arrivals.look(directory, source), now)
+        ended = self._clock()
+        self.last_scan = Scan(ended, ended - began)
+
+    def _hint(self, notice: _Notice) -> None:
+        for path in notice.closed:
+            self._settle.hint(path, Hint.CLOSED)
+        for path in notice.moved:
+            self._settle.hint(path, Hint.MOVED)
+
+    def _stir(self, task_ids: Iterable[str], now: float) -> None:
+        self._stirred.update(dict.fromkeys(task_ids, now))
+
+    def _stir_around(self, directories: Iterable[bytes], now: float) -> None:
+        noticed = list(directories)
+        if noticed:
+            tasks = self._store.active_tasks()
+            self._stir(
+                (task.id for task in tasks if any(beneath.is_below(each, task.dirname) for each in noticed)),
+                now,
+            )
+
+    def _end_tasks(self, now: float) -> None:
+        active = {task.id: task for task in self._store.active_tasks()}
+        self._stirred = {each: self._stirred.get(each, now) for each in active}
+        counts = self._store.counts(list(active))
+        for task in active.values():
+            files = counts.get(task.id, {})
+            if any(files.get(state) for state in OPEN) or now - self._stirred[task.id] < self._quiet_s:
+                continue
+            got_files = self._arrivals.look(task.dirname, task.source)
+            self._stir(got_files, now)
+            if task.id not in got_files:
+                self._store.end_task(task.id, None if any(files.values()) else TAKEN_ALONG)
+
+
+def _outermost(directories: Iterable[bytes]) -> list[bytes]:
+    """Leave out directories that lie in another one of these."""
+    kept: list[bytes] = []
+    for directory in sorted(directories, key=lambda each: each.split(b"/")):
+        if not kept or directory == beneath.ROOT or not directory.startswith(kept[-1] + b"/"):
+            kept.append(directory)
+    return kept

@@ -1,0 +1,91 @@
+"""Which task a file belongs to, and with which options it enters the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import BadOptionsError
+from pipeline.ingest import beneath
+from pipeline.ingest.beneath import ROOT
+from pipeline.ingest.ignore import is_selected
+from pipeline.options import NAMES
+from pipeline.queue.records import NewFile
+from pipeline.tasks import FileState, Problem, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.ingest.folder_options import FolderOptions
+    from pipeline.ingest.scan import Found
+
+INCLUDE, EXCLUDE, FORCE = "include", "exclude", "force"  # kept in a task's options beside the named ones
+
+
+def named_of(task: Task) -> dict[str, Any]:
+    """Return the options that were named for a task's files."""
+    return {name: value for name, value in task.options.items() if name in NAMES}
+
+
+def selects(dirname: bytes, options: Mapping[str, Any], path: bytes) -> bool:
+    """Tell whether a task's `include` and `exclude` let a path below its directory in."""
+    within = path if dirname in (ROOT, path) else path[len(dirname) + 1 :]
+    return is_selected(within, _globs(options, INCLUDE), _globs(options, EXCLUDE))
+
+
+def home(path: bytes, active: Mapping[bytes, Task]) -> bytes | None:
+    """Return the dirname of the task a new file belongs to: the innermost active one around it, else its unit.
+
+    None where its unit has an active task that does not take it: it waits until that has ended.
+    """
+    for dirname in _around(path):
+        if dirname in active and selects(dirname, active[dirname].options, path):
+            return dirname
+    return None if unit(path) in active else unit(path)
+
+
+def unit(path: bytes) -> bytes:
+    """Return what watcher and rescan make a task of: the directory below the root, or the root's loose files."""
+    top, slash, _ = path.partition(b"/")
+    return top if slash else ROOT
+
+
+def new_file(found: Found, named: Mapping[str, Any], folders: FolderOptions, priority: int = 0) -> NewFile:
+    """Return the row of a file: settling, or failed already where it cannot be done as it is."""
+    if found.outside:
+        message = "The link leaves the workdir; put the file itself there, or a link that stays inside."
+        return _failed(found, named, Problem(code="outside_workdir", message=message))
+    try:
+        options = {**folders.of(beneath.parent(found.path)), **named}
+    except BadOptionsError as error:
+        return _failed(found, named, Problem(code=error.code, message=str(error)))
+    return NewFile(
+        path=found.path,
+        fingerprint=found.fingerprint,
+        state=FileState.SETTLING,
+        options=options,
+        priority=priority,
+    )
+
+
+def _failed(found: Found, named: Mapping[str, Any], problem: Problem) -> NewFile:
+    return NewFile(
+        path=found.path,
+        fingerprint=found.fingerprint,
+        state=FileState.FAILED,
+        options=dict(named),
+        error=problem,
+    )
+
+
+def _globs(options: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
+    return tuple(glob.encode("utf-8", "surrogateescape") for glob in options.get(name, ()))
+
+
+def _around(path: bytes) -> Iterable[bytes]:
+    """Yield a path and the directories around it, innermost first; the root holds loose files only."""
+    yield path
+    if unit(path) == ROOT:
+        yield ROOT
+    while b"/" in path:
+        path = beneath.parent(path)
+        yield path

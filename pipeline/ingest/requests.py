@@ -1,0 +1,226 @@
+"""What somebody asks for: POST and the command line. Answers with the task that does it, or did it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import BadPathError
+from pipeline.ingest import beneath, judge
+from pipeline.ingest.folder_options import FolderOptions
+from pipeline.ingest.ignore import is_media
+from pipeline.ingest.judge import Verdict
+from pipeline.ingest.placing import EXCLUDE, FORCE, INCLUDE, new_file, selects
+from pipeline.ingest.scan import Found, is_kept_out, scan
+from pipeline.options import TEXT_NAMES
+from pipeline.queue.records import NewFile
+from pipeline.tasks import OPEN, WAITING, FileState, MediaFile, Problem, Source, Task, TaskState, display
+
+if TYPE_CHECKING:
+    import threading
+
+    from pipeline.ingest.evidence import Evidence
+    from pipeline.outputs import Written
+    from pipeline.queue.store import TaskStore
+
+Render = Callable[[bytes, Mapping[str, Any]], object]
+NO_MEDIA = "no_media"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One validated request: a directory or media file below the workdir, and what was named."""
+
+    path: bytes
+    source: Source
+    named: Mapping[str, Any]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    priority: int = 0
+    force: bool = False
+    callback_url: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the task keeps of it."""
+        extra = {INCLUDE: list(self.include), EXCLUDE: list(self.exclude), FORCE: self.force}
+        return {**self.named, **{name: value for name, value in extra.items() if value}}
+
+
+@dataclass(slots=True)
+class _Plan:
+    new: list[Found] = field(default_factory=list)
+    in_the_way: list[int] = field(default_factory=list)
+    waiting: list[MediaFile] = field(default_factory=list)
+    held: list[MediaFile] = field(default_factory=list)
+    done: list[Found] = field(default_factory=list)
+
+
+class Requests:
+    """Turns requests into tasks; `admitting` keeps two from adding the same files with different options."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        root: bytes,
+        evidence: Evidence,
+        admitting: threading.Lock,
+        render: Render | None,
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._evidence = evidence
+        self._admitting = admitting
+        self._render = render
+
+    def submit(self, request: Request) -> Task:
+        """Return the request's task: the active one, the one that did it all, or a new one."""
+        found = [each for each in scan(self._root, request.path) if self._wants(request, each)]
+        written = {} if request.force else self._written(found)
+        with self._admitting:
+            return self._admit(request, found, written) if found else self._without_media(request)
+
+    def locate(self, dirname: str | bytes) -> bytes:
+        """Return the path a request means. Raises BadPathError, NotFoundError."""
+        path, found = beneath.resolve(self._root, beneath.clean(dirname))
+        if not stat.S_ISDIR(found.st_mode) and not is_media(path.rpartition(b"/")[2]):
+            raise BadPathError(f"{display(path)} is neither a directory nor a media file by its name")
+        return path
+
+    def _wants(self, request: Request, found: Found) -> bool:
+        return selects(request.path, request.options, found.path)
+
+    def _written(self, found: Sequence[Found]) -> dict[bytes, Written]:
+        looked = {each.path: self._evidence.written(each.path, each.fingerprint) for each in found}
+        return {path: written for path, written in looked.items() if written}
+
+    def _admit(self, request: Request, found: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
+        plan = self._plan(request, found, written)
+        active = {task.dirname: task for task in self._store.active_tasks()}
+        task = active.get(request.path)
+        if task is not None:
+            self._store.change_task(
+                task.id,
+                options=request.options or None,
+                priority=request.priority or None,
+                callback_url=request.callback_url,
+            )
+            self._enter(task, request, plan)
+        elif plan.new or self._is_around(request.path, plan.waiting):
+            task = self._open(request, plan)
+        else:
+            task = self._answer(request, plan, written)
+        self._render_again(request, plan)
+        return self._store.task(task.id) or task
+
+    def _plan(self, request: Request, found: Sequence[Found], written: Mapping[bytes, Written]) -> _Plan:
+        rows = self._known(request.path)
+        plan = _Plan()
+        for each in found:
+            standing = rows.get(each.path, ())
+            verdict = judge.asked(
+                each.fingerprint,
+                standing,
+                named=request.named,
+                written=written.get(each.path),
+                force=request.force,
+            )
+            open_rows = [row for row in standing if row.state in OPEN]
+            plan.waiting += [row for row in open_rows if row.state in WAITING]
+            plan.held += [row for row in open_rows if row.state not in WAITING]
+            if verdict is Verdict.NEW:
+                plan.new.append(each)
+                plan.in_the_way += judge.in_the_way(standing, each.fingerprint)
+            elif not open_rows:
+                plan.done.append(each)
+        return plan
+
+    def _known(self, path: bytes) -> Mapping[bytes, Sequence[MediaFile]]:
+        return self._store.known(path, recursive=path != beneath.ROOT)
+
+    def _is_around(self, path: bytes, waiting: Sequence[MediaFile]) -> bool:
+        """Tell whether files wait in tasks of directories around this one (those of tasks inside it stay there)."""
+        tasks = [self._store.task(task_id) for task_id in {row.task_id for row in waiting}]
+        return any(task is not None and beneath.is_below(path, task.dirname) for task in tasks)
+
+    def _open(self, request: Request, plan: _Plan) -> Task:
+        task, _ = self._store.open_task(
+            request.path,
+            request.source,
+            request.options,
+            priority=request.priority,
+            callback_url=request.callback_url,
+        )
+        if self._is_around(request.path, plan.waiting):
+            self._store.take_along(task.id, request.path)
+            self._store.change_task(
+                task.id, options=request.options or None, priority=request.priority or None
+            )
+        self._enter(task, request, plan)
+        return task
+
+    def _enter(self, task: Task, request: Request, plan: _Plan) -> None:
+        folders = FolderOptions(self._root)
+        self._store.supersede(plan.in_the_way)
+        files = [new_file(each, request.named, folders, request.priority) for each in plan.new]
+        self._store.add_files(task.id, files)
+
+    def _answer(self, request: Request, plan: _Plan, written: Mapping[bytes, Written]) -> Task:
+        """Return the task that does or did it; where the queue remembers none, one that says it was done before."""
+        at_it = [self._store.task(row.task_id) for row in (*plan.waiting, *plan.held)]
+        last = self._store.last_task(request.path)
+        if last is not None and last.state is not TaskState.COMPLETED:
+            last = None
+        for task in (*at_it, last, self._store.task_of(request.path)):
+            if task is not None:
+                return task
+        return self._all_skipped(request, plan.done, written)
+
+    def _all_skipped(self, request: Request, done: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
+        task, _ = self._store.open_task(
+            request.path, request.source, request.options, callback_url=request.callback_url
+        )
+        self._store.add_files(task.id, [_skipped(each, written[each.path]) for each in done])
+        return self._store.end_task(task.id)
+
+    def _render_again(self, request: Request, plan: _Plan) -> None:
+        if self._render and any(name not in TEXT_NAMES for name in request.named):
+            for each in plan.done:
+                self._render(each.path, request.named)
+
+    def _without_media(self, request: Request) -> Task:
+        last = self._store.last_task(request.path)
+        if last is not None and last.error is not None and last.error.code == NO_MEDIA:
+            return last
+        task, is_new = self._store.open_task(
+            request.path, request.source, request.options, callback_url=request.callback_url
+        )
+        return self._store.end_task(task.id, self._no_media(request)) if is_new else task
+
+    def _no_media(self, request: Request) -> Problem:
+        where = display(request.path)
+        if is_kept_out(self._root, request.path):
+            message = f"{where} is kept out by a .nowhisper file or an ignored name on its way."
+        elif request.include or request.exclude:
+            message = f"{where} holds no audio or video file that include and exclude let in."
+        else:
+            message = (
+                f"{where} holds no audio or video file (known by extension); copy some there and ask again."
+            )
+        return Problem(code=NO_MEDIA, message=message)
+
+
+def _skipped(found: Found, written: Written) -> NewFile:
+    return NewFile(
+        path=found.path,
+        fingerprint=found.fingerprint,
+        state=FileState.SKIPPED,
+        options={},
+        outputs=written.outputs,
+        warnings=written.warnings,
+        duration=written.duration,
+        language=written.language,
+        sha256=written.sha256,
+    )
