@@ -20,6 +20,9 @@ from pipeline.options import Options
 VERSION = 1
 HEARTBEAT_S = 2.0
 LIVENESS = 4  # heartbeats without any message before the other side counts as lost
+PREPARING = frozenset(
+    {"starting", "downloading", "loading", "compiling"}
+)  # phases in which no progress is due
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -173,11 +176,11 @@ class Busy(Message, frozen=True):
 
 
 class Ping(Message, frozen=True):
-    """Are you there?"""
+    """The question whether the other side is there."""
 
 
 class Pong(Message, frozen=True):
-    """I am; `patience` is for how many seconds without media progress the supervisor lets its child go on."""
+    """The answer to Ping; `patience`: so many seconds without media progress the supervisor lets its child go on."""
 
     patience: float = 60.0
 

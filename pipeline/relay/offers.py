@@ -1,0 +1,99 @@
+"""Turning queued files into jobs: whose turn it is, with which options, from which window on."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipeline.errors import UnavailableError
+from pipeline.options import as_json, merge, text_key
+from pipeline.queue.records import Lease
+from pipeline.relay.links import Held
+from pipeline.relay.messages import Job, Window, decode_window
+
+if TYPE_CHECKING:
+    from pipeline.options import Options
+    from pipeline.queue.store import TaskStore
+    from pipeline.relay.links import Board, Link
+    from pipeline.tasks import MediaFile
+
+logger = logging.getLogger(__name__)
+
+
+class Offers:
+    """Leases files for the workers on the board, as far as their credit goes."""
+
+    def __init__(self, store: TaskStore, board: Board, defaults: Options) -> None:
+        self._store = store
+        self._board = board
+        self._defaults = defaults
+        self._turn = 0  # who is asked first
+
+    def step(self, now: float) -> list[Held]:
+        """Lease for each worker in turn; each gets its share only, so that one cannot empty the queue."""
+        links = list(self._board.links.values())
+        self._turn += 1
+        taken: list[Held] = []
+        for place in range(len(links)):
+            link = links[(self._turn + place) % len(links)]
+            if link.credit > 0:
+                taken += self._lease(link, -(-link.credit // len(links)), now)
+        return taken
+
+    def _lease(self, link: Link, limit: int, now: float) -> list[Held]:
+        """Lease up to `limit` files; one suspected of killing a child goes alone, to a worker that holds nothing."""
+        at_work = self._board.of(link)
+        if any(held.solo for held in at_work):
+            return []
+        files = [] if at_work else self._store.lease(link.worker, 1, solo=True)
+        files = files or self._store.lease(link.worker, limit, solo=False)
+        taken = [self._hold(file, link.worker, now) for file in files]
+        link.credit -= len(taken)
+        return taken
+
+    def _hold(self, file: MediaFile, worker: str, now: float) -> Held:
+        """Put a leased file on the board; one that cannot become a job now goes back."""
+        lease = Lease(file.epoch, file.token, file.id)
+        held = Held(file=file, lease=lease, worker=worker, options=self._defaults, sent_at=now)
+        self._board.jobs[file.id] = held
+        try:
+            self._make_job(held)
+        except UnavailableError as error:
+            held.fail("returned", "unavailable", str(error))
+        return held
+
+    def _make_job(self, held: Held) -> None:
+        file = held.file
+        held.options = merge(self._defaults, file.options)
+        held.text_key = text_key(as_json(held.options))
+        resume = tuple(self._finished(file, held.text_key))
+        held.position = file.position if resume else 0.0
+        held.duration, held.language = file.duration, file.language
+        held.job = _job(held, resume)
+
+    def _finished(self, file: MediaFile, key: str) -> list[Window]:
+        """Return the windows that need not be done again; one that an older release wrote otherwise is done again."""
+        windows = []
+        for raw in self._store.windows(file.id, key):
+            try:
+                windows.append(decode_window(raw))
+            except msgspec.MsgspecError:
+                logger.warning("file %d: a checkpointed window cannot be read and is done again", file.id)
+        return windows
+
+
+def _job(held: Held, resume: tuple[Window, ...]) -> Job:
+    file = held.file
+    return Job(
+        epoch=file.epoch,
+        token=file.token,
+        file_id=file.id,
+        path=file.path,
+        size=file.fingerprint.size,
+        mtime_ns=file.fingerprint.mtime_ns,
+        options=held.options,
+        resume=resume,
+        solo=held.solo,
+    )
