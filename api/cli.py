@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pipeline.ingest.rescan import parse_schedule
+from pipeline.ingest import cron
 
 from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
 from pipeline import logs
@@ -138,7 +138,7 @@ def doctor(ctx: click.Context, **_flags: Any) -> None:
 
 def _settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
     settings, named = build_settings(ctx)
-    parse_schedule(settings.rescan_cron)
+    cron.parse(settings.rescan_cron)
     if settings.work_hours:
         parse_work_hours(settings.work_hours)
     logs.configure(settings.log_level, settings.log_format)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
 from pipeline.ingest.watch import Watch
+from pipeline.options import merge
 from pipeline.relay.commit import Committer
 from pipeline.relay.report import Report
 
@@ -21,7 +22,7 @@ from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
 from pipeline.relay.dispatch import Dispatch
 from pipeline.runner import Runner
-from pipeline.settings import parse_work_hours, prepare_workdir, queue_place
+from pipeline.settings import message_locale, parse_work_hours, prepare_workdir, queue_place
 from pipeline.tasks import Source
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Core:
             quiet_seconds=_quiet_seconds(settings) if unattended else 0.0,
             settle_looks=unattended,
             copy=self.committer.copy,
+            render=self._render,
         )
-        self.rescan = Rescan(root, self.intake, settings.rescan_cron)
+        self.rescan = Rescan(self.intake, settings.rescan_cron)
         self.watch = Watch(root, self.intake)
-        self.report = Report(self.store, root, output_dir)
+        self.report = Report(self.store, root, output_dir, language=message_locale())
         self.stages = [
             StageProcess(supervisor_command(settings, self.dispatch.endpoint, device)) for device in devices
         ]
@@ -78,8 +80,8 @@ class Core:
 
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
-        for note in filter(None, (self.place.note, self.database.note)):
-            logger.warning("%s", note)
+        if self.place.note:
+            logger.warning("%s", self.place.note)
         if self._unattended:
             if self.settings.watch:
                 self.watch.start()
@@ -152,6 +154,8 @@ class Core:
         found = ["the service is stopping"] if self.draining else []
         if self.intake.suspended:
             found.append(self.intake.suspended)
+        if self.dispatch.trouble:
+            found.append(self.dispatch.trouble)
         stages = self.dispatch.stages
         if not any(stage.phase in ("ready", "idle") for stage in stages):
             found += [_describe(stage) for stage in stages] or ["the stage is starting"]
@@ -192,6 +196,10 @@ class Core:
         if self.settings.work_hours:
             parts["hours"] = Hours(parse_work_hours(self.settings.work_hours), self.dispatch)
         return [Runner(name, part) for name, part in parts.items()]
+
+    def _render(self, path: bytes, named: Mapping[str, Any]) -> object:
+        """Make the formats of a finished transcript again, as somebody asked for them."""
+        return self.committer.render(path, merge(self.settings.options, named))
 
     def _wake(self) -> None:
         for runner in self._runners:

@@ -18,5 +18,5 @@ def configure(level: str, form: str) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for library in ("alembic", "apscheduler", "watchdog", "uvicorn.access"):
+    for library in ("alembic", "apscheduler", "asyncio", "tzlocal", "uvicorn", "watchdog"):
         logging.getLogger(library).setLevel(logging.WARNING)

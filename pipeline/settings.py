@@ -140,6 +140,11 @@ def _who_fits(path: Path) -> str:
     )
 
 
+def message_locale() -> str:
+    """Return the locale that people here read, as POSIX looks it up; "" when none is set."""
+    return next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+
+
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 
 
