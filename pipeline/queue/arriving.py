@@ -5,20 +5,19 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import select, update
 
 from pipeline.errors import ConflictError
-from pipeline.options import NAMES, text_key
-from pipeline.queue.changes import Change, below, chunks
+from pipeline.options import text_key
+from pipeline.queue.matching import below, chunks, guard
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file, to_task
 from pipeline.queue.sqlite import insert_or_ignore
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import done, file, one_of, standing, task
+from pipeline.queue.tables import file, one_of, standing, task
 from pipeline.tasks import (
     ACTIVE,
     ENDED,
-    OPEN,
     WAITING,
     FileState,
     Fingerprint,
@@ -27,12 +26,12 @@ from pipeline.tasks import (
     Source,
     Task,
     TaskState,
-    ended_task_state,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pipeline.queue.changes import Change
     from pipeline.queue.records import NewFile
 
 
@@ -72,35 +71,6 @@ class Arriving(Statements):
 
         return self._write(run)
 
-    def change_task(
-        self,
-        task_id: str,
-        *,
-        options: Mapping[str, Any] | None = None,
-        priority: int | None = None,
-        callback_url: str | None = None,
-    ) -> Task:
-        """Lay options and priority over an active task and its waiting files (settling, queued, retry_wait).
-
-        A file whose new options ask for a text that another row stands for is superseded.
-        Raises NotFoundError; ConflictError when the task has ended.
-        """
-
-        def run(change: Change) -> Task:
-            before = change.get_task(task_id)
-            values = {
-                "options": {**before.options, **(options or {})},
-                "priority": before.priority if priority is None else priority,
-                "callback_url": callback_url or before.callback_url,
-            }
-            changed = change.tasks([task.c.id == task_id, one_of(task.c.state, ACTIVE)], values)
-            if not changed:
-                raise ConflictError(f"task {task_id} has ended")
-            _lay_over(change, task_id, options or {}, priority)
-            return changed[0]
-
-        return self._write(run)
-
     def add_files(self, task_id: str, files: Sequence[NewFile]) -> list[MediaFile]:
         """Add files, each unless a row of the same path, fingerprint and text_key stands; return those added.
 
@@ -127,7 +97,7 @@ class Arriving(Statements):
             active = select(task.c.id).where(one_of(task.c.state, ACTIVE))
             statement = (
                 update(file)
-                .where(below(directory), one_of(file.c.state, WAITING))
+                .where(below(directory), guard(file.c.state, WAITING))
                 .where(file.c.task_id != task_id, file.c.task_id.in_(active))
                 .values(task_id=task_id, updated_at=change.now)
                 .returning(*file.c)
@@ -191,46 +161,6 @@ class Arriving(Statements):
         """Mark rows superseded (force; a source that changed after it ended)."""
         self._write(lambda change: change.by_id(file_ids, FileState.SUPERSEDED, outcome=Outcome.CANCELLED))
 
-    def end_task(self, task_id: str, error: Problem | None = None) -> Task:
-        """End an active task whose files have all ended; its state derives from them. No-op while files are open."""
-
-        def run(change: Change) -> Task:
-            counted = (
-                select(file.c.state, func.count()).where(file.c.task_id == task_id).group_by(file.c.state)
-            )
-            counts: dict[FileState, int] = dict(change.connection.execute(counted).tuples().all())
-            if not OPEN & counts.keys():
-                change.end_task(task_id, ended_task_state(counts), error)
-            return change.get_task(task_id)
-
-        return self._write(run)
-
-    def known(self, directory: bytes, *, recursive: bool = True) -> dict[bytes, list[MediaFile]]:
-        """Return the rows below `directory` that are not superseded, by path; else only those right in it."""
-        where = below(directory) if recursive else standing & (file.c.directory == directory)
-        rows: dict[bytes, list[MediaFile]] = {}
-        with self._database.read() as connection:
-            for each in map(to_file, connection.execute(select(file).where(where))):
-                rows.setdefault(each.path, []).append(each)
-        return rows
-
-    def done_twins(self, sha256: str) -> list[MediaFile]:
-        """Return done rows (any path) of a source with this content."""
-        with self._database.read() as connection:
-            return [
-                to_file(row) for row in connection.execute(select(file).where(file.c.sha256 == sha256, done))
-            ]
-
-    def sizes_done(self, size: int) -> bool:
-        """Tell whether any done row's source has this size (only then is hashing worth it)."""
-        with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(file.c.size == size, done))))
-
-    def outputs_removed(self, path: bytes) -> bool:
-        """Tell whether a done row of this path stands (its JSON may have been removed by the user)."""
-        with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(file.c.path == path, standing, done))))
-
 
 _SETTLING = frozenset({FileState.SETTLING})
 
@@ -286,22 +216,6 @@ def _supersede_waiting(change: Change, added: Sequence[MediaFile]) -> None:
     for some in chunks([each.path for each in added]):
         where = [file.c.path.in_(some), standing, file.c.id < added[0].id]
         change.files(where, FileState.SUPERSEDED, among=WAITING)
-
-
-def _lay_over(change: Change, task_id: str, options: Mapping[str, Any], priority: int | None) -> None:
-    """Lay what concerns a single file (not `include` and the like) over the waiting files of a task."""
-    mine = (file.c.task_id == task_id, one_of(file.c.state, WAITING))
-    if priority is not None:
-        change.connection.execute(update(file).where(*mine).values(priority=priority))
-    named = {name: value for name, value in options.items() if name in NAMES}
-    if not named:
-        return
-    alike: dict[str, list[MediaFile]] = {}
-    for each in map(to_file, change.connection.execute(select(file).where(*mine))):
-        alike.setdefault(repr(sorted(each.options.items())), []).append(each)
-    for files in alike.values():
-        merged = {**files[0].options, **named}
-        change.rewrite([each.id for each in files], {"options": merged, "text_key": text_key(merged)})
 
 
 def _grow(change: Change, each: MediaFile, fingerprint: Fingerprint) -> None:

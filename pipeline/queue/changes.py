@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
     delete,
     exists,
     func,
     insert,
     select,
-    union_all,
     update,
 )
 
 from pipeline.errors import IllegalTransitionError, NotFoundError
+from pipeline.queue.matching import chunks, guard, leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import problem_columns, to_file, to_task
-from pipeline.queue.tables import attempt, checkpoint, event, file, one_of, standing, stands, task
+from pipeline.queue.tables import attempt, checkpoint, event, file, one_of, stands, task
 from pipeline.tasks import (
     ACTIVE,
     ENDED,
@@ -36,13 +35,9 @@ from pipeline.tasks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-T = TypeVar("T")
+    from collections.abc import Iterable, Sequence
 
 Values = Mapping[str, Any]  # of columns: plain ones, or SQL expressions
-
-IDS_AT_ONCE = 500  # values in one IN list: SQLite takes 32,766 in a statement
 
 HELD = frozenset({FileState.LEASED, FileState.COMMITTING})  # a lease speaks for these
 _EVERY = frozenset(FileState)
@@ -99,12 +94,15 @@ class Change:
         outcome: Outcome | None = None,
         values: Values = _AS_IT_IS,
     ) -> list[MediaFile]:
-        """Move the files that match and may enter `to` from one of `among`; return them as they are now."""
+        """Move the files that match and may enter `to` from one of `among`; return them as they are now.
+
+        `where` has to find them by an index; the states are only checked.
+        """
         allowed = predecessors(to) & among
         finished = self.now if to in ENDED else None
         statement = (
             update(file)
-            .where(one_of(file.c.state, allowed), *where)
+            .where(guard(file.c.state, allowed), *where)
             .values({**values, "state": to, "updated_at": self.now, "finished_at": finished})
             .returning(*file.c)
         )
@@ -134,7 +132,7 @@ class Change:
             mine = [file.c.id.in_(some)]
             self.files([*mine, twin], FileState.SUPERSEDED, among=WAITING)
             fresh = {**values, "updated_at": self.now}
-            self.connection.execute(update(file).where(*mine, one_of(file.c.state, WAITING)).values(fresh))
+            self.connection.execute(update(file).where(*mine, guard(file.c.state, WAITING)).values(fresh))
 
     def record(self, files: Sequence[MediaFile], kind: EventKind = EventKind.FILE) -> None:
         """Append an event for each of these files, and show the change on their tasks."""
@@ -205,14 +203,14 @@ class Change:
 
     def end_task(self, task_id: str, to: TaskState, error: Problem | None = None) -> list[Task]:
         """End the task unless it has ended already."""
-        where = [task.c.id == task_id, one_of(task.c.state, ACTIVE)]
+        where = [task.c.id == task_id, guard(task.c.state, ACTIVE)]
         return self.tasks(where, {"state": to, "finished_at": self.now, **problem_columns(error)})
 
     def start_tasks(self, task_ids: Iterable[str]) -> None:
         """Show tasks as running from their first lease on."""
         started = func.coalesce(task.c.started_at, self.now)
         for some in chunks(sorted(set(task_ids))):
-            where = [task.c.id.in_(some), task.c.state == TaskState.PENDING]
+            where = [task.c.id.in_(some), guard(task.c.state, [TaskState.PENDING])]
             self.tasks(where, {"state": TaskState.RUNNING, "started_at": started})
 
     def reopen_task(self, task_id: str) -> Task | None:
@@ -221,33 +219,9 @@ class Change:
         rival = exists().where(
             other.c.dirname == task.c.dirname, one_of(other.c.state, ACTIVE), other.c.id != task.c.id
         )
-        where = [task.c.id == task_id, ~one_of(task.c.state, ACTIVE), ~rival]
+        where = [task.c.id == task_id, ~guard(task.c.state, ACTIVE), ~rival]
         fresh = {"state": TaskState.PENDING, "finished_at": None, **problem_columns(None)}
         return next(iter(self.tasks(where, fresh)), None)
-
-
-def leased_by(lease: Lease) -> ColumnElement[bool]:
-    """Match the file of this lease as long as no later one was given."""
-    return and_(file.c.id == lease.file_id, file.c.epoch == lease.epoch, file.c.token == lease.token)
-
-
-def below(directory: bytes) -> ColumnElement[bool]:
-    """Match what stands below a directory, and the file of exactly this path; b"." is the root, and matches all.
-
-    Names below `dir` lie between `dir/` and `dir0` (0 follows the slash). Two searches of the index on paths: an
-    OR of the two makes SQLite read all of it.
-    """
-    if directory == b".":
-        return standing
-    inside = select(file.c.id).where(file.c.path > directory + b"/", file.c.path < directory + b"0", standing)
-    itself = select(file.c.id).where(file.c.path == directory, standing)
-    return file.c.id.in_(union_all(inside, itself))
-
-
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield the values in lists short enough for one statement."""
-    for start in range(0, len(values), IDS_AT_ONCE):
-        yield values[start : start + IDS_AT_ONCE]
 
 
 def _the_one(moved: Sequence[MediaFile], what: str) -> MediaFile:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 
 from pipeline.errors import GoneError, IllegalTransitionError
-from pipeline.queue.changes import HELD, Change, Values, leased_by
+from pipeline.queue.changes import HELD, Change, Values
+from pipeline.queue.matching import leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file
 from pipeline.queue.sqlite import insert_or_replace
@@ -36,7 +37,13 @@ class Leasing(Statements):
             epoch = change.connection.scalar(grown)
             if epoch is None:
                 epoch = change.connection.scalar(insert(meta).values(id=1, epoch=1).returning(meta.c.epoch))
-            change.files([], FileState.QUEUED, among=_LEASED, outcome=Outcome.LOST, values=_UNCHARGED)
+            change.files(
+                [one_of(file.c.state, _LEASED)],
+                FileState.QUEUED,
+                among=_LEASED,
+                outcome=Outcome.LOST,
+                values=_UNCHARGED,
+            )
             left = change.connection.execute(select(file).where(one_of(file.c.state, _COMMITTING)))
             return int(epoch or 0), [to_file(row) for row in left]
 

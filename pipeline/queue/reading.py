@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, case, delete, func, select, tuple_
+from sqlalchemy import Select, case, delete, exists, func, select, tuple_
 
 from pipeline.errors import UsageError
-from pipeline.queue.changes import Change, below, chunks
+from pipeline.queue.matching import below, chunks
 from pipeline.queue.records import Event, Page, Seconds
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import event, file, one_of, standing, task
+from pipeline.queue.tables import done, event, file, one_of, standing, task
 from pipeline.tasks import ACTIVE, ENDED, FileState, MediaFile, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pipeline.queue.changes import Change
 
 
 class Reading(Statements):
@@ -100,6 +102,32 @@ class Reading(Statements):
         if limit is None or len(rows) <= limit:
             return Page(tuple(rows), None)
         return Page(tuple(rows[:limit]), f"{rows[limit - 1].path.hex()}_{rows[limit - 1].id}")
+
+    def known(self, directory: bytes, *, recursive: bool = True) -> dict[bytes, list[MediaFile]]:
+        """Return the rows below `directory` that are not superseded, by path; else only those right in it."""
+        where = below(directory) if recursive else standing & (file.c.directory == directory)
+        rows: dict[bytes, list[MediaFile]] = {}
+        with self._database.read() as connection:
+            for each in map(to_file, connection.execute(select(file).where(where))):
+                rows.setdefault(each.path, []).append(each)
+        return rows
+
+    def done_twins(self, sha256: str) -> list[MediaFile]:
+        """Return done rows (any path) of a source with this content."""
+        with self._database.read() as connection:
+            return [
+                to_file(row) for row in connection.execute(select(file).where(file.c.sha256 == sha256, done))
+            ]
+
+    def sizes_done(self, size: int) -> bool:
+        """Tell whether any done row's source has this size (only then is hashing worth it)."""
+        with self._database.read() as connection:
+            return bool(connection.scalar(select(exists().where(file.c.size == size, done))))
+
+    def outputs_removed(self, path: bytes) -> bool:
+        """Tell whether a done row of this path stands (its JSON may have been removed by the user)."""
+        with self._database.read() as connection:
+            return bool(connection.scalar(select(exists().where(file.c.path == path, standing, done))))
 
     def counts(self, task_ids: Sequence[str]) -> dict[str, dict[FileState, int]]:
         """Return for each task its files by state, superseded ones left out."""

@@ -1,21 +1,36 @@
-"""What people ask of the queue: cancel, retry, forget."""
+"""What is asked of whole tasks: change, end, cancel, retry, forget."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from pipeline.errors import ConflictError
-from pipeline.queue.changes import HELD, Change, Values, chunks
+from pipeline.options import NAMES, text_key
+from pipeline.queue.changes import HELD, Change, Values
+from pipeline.queue.matching import at_or_below, chunks, guard
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import problem_columns, to_file
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import file, one_of, task
-from pipeline.tasks import ACTIVE, ENDED, FAILURES, FileState, MediaFile, Task, TaskState
+from pipeline.tasks import (
+    ACTIVE,
+    ENDED,
+    FAILURES,
+    OPEN,
+    WAITING,
+    FileState,
+    MediaFile,
+    Task,
+    TaskState,
+    ended_task_state,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.tasks import Problem
 
 _AFRESH: Values = {"attempts": 0, "crashes": 0, **problem_columns(None)}
 _RETRIED = FAILURES | {FileState.CANCELLED}
@@ -23,7 +38,50 @@ _LEASED = frozenset({FileState.LEASED})
 
 
 class Requests(Statements):
-    """The part of TaskStore behind DELETE, retry and forget."""
+    """The part of TaskStore that deals with whole tasks."""
+
+    def change_task(
+        self,
+        task_id: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        callback_url: str | None = None,
+    ) -> Task:
+        """Lay options and priority over an active task and its waiting files (settling, queued, retry_wait).
+
+        A file whose new options ask for a text that another row stands for is superseded.
+        Raises NotFoundError; ConflictError when the task has ended.
+        """
+
+        def run(change: Change) -> Task:
+            before = change.get_task(task_id)
+            values = {
+                "options": {**before.options, **(options or {})},
+                "priority": before.priority if priority is None else priority,
+                "callback_url": callback_url or before.callback_url,
+            }
+            changed = change.tasks([task.c.id == task_id, guard(task.c.state, ACTIVE)], values)
+            if not changed:
+                raise ConflictError(f"task {task_id} has ended")
+            _lay_over(change, task_id, options or {}, priority)
+            return changed[0]
+
+        return self._write(run)
+
+    def end_task(self, task_id: str, error: Problem | None = None) -> Task:
+        """End an active task whose files have all ended; its state derives from them. No-op while files are open."""
+
+        def run(change: Change) -> Task:
+            counted = (
+                select(file.c.state, func.count()).where(file.c.task_id == task_id).group_by(file.c.state)
+            )
+            counts: dict[FileState, int] = dict(change.connection.execute(counted).tuples().all())
+            if not OPEN & counts.keys():
+                change.end_task(task_id, ended_task_state(counts), error)
+            return change.get_task(task_id)
+
+        return self._write(run)
 
     def cancel(self, task_id: str) -> tuple[Task, list[MediaFile]]:
         """Cancel an active task: open files that are not committing → cancelled; return those that were leased.
@@ -84,16 +142,32 @@ class Requests(Statements):
         """
 
         def run(change: Change) -> list[MediaFile]:
-            there = _at_or_below(file.c.path, path)
+            there = at_or_below(file.c.path, path)
             if change.connection.scalar(select(exists().where(there, one_of(file.c.state, HELD)))):
                 raise ConflictError(f"{path!r} is being transcribed; cancel it first")
             rows = change.connection.execute(delete(file).where(there).returning(*file.c))
             forgotten = [to_file(row) for row in rows]
             empty = ~exists().where(file.c.task_id == task.c.id)
-            change.connection.execute(delete(task).where(_at_or_below(task.c.dirname, path), empty))
+            change.connection.execute(delete(task).where(at_or_below(task.c.dirname, path), empty))
             return forgotten
 
         return self._write(run)
+
+
+def _lay_over(change: Change, task_id: str, options: Mapping[str, Any], priority: int | None) -> None:
+    """Lay what concerns a single file (not `include` and the like) over the waiting files of a task."""
+    mine = (file.c.task_id == task_id, one_of(file.c.state, WAITING))
+    if priority is not None:
+        change.connection.execute(update(file).where(*mine).values(priority=priority))
+    named = {name: value for name, value in options.items() if name in NAMES}
+    if not named:
+        return
+    alike: dict[str, list[MediaFile]] = {}
+    for each in map(to_file, change.connection.execute(select(file).where(*mine))):
+        alike.setdefault(repr(sorted(each.options.items())), []).append(each)
+    for files in alike.values():
+        merged = {**files[0].options, **named}
+        change.rewrite([each.id for each in files], {"options": merged, "text_key": text_key(merged)})
 
 
 def _reopen_or_join(change: Change, task_id: str, file_ids: list[int]) -> None:
@@ -104,10 +178,3 @@ def _reopen_or_join(change: Change, task_id: str, file_ids: list[int]) -> None:
     active = select(task.c.id).where(*where).scalar_subquery()
     for some in chunks(file_ids):
         change.connection.execute(update(file).where(file.c.id.in_(some)).values(task_id=active))
-
-
-def _at_or_below(column: Column[bytes], path: bytes) -> ColumnElement[bool]:
-    """Match this path and all below it; superseded rows too, so no index helps: forgetting is rare."""
-    if path == b".":
-        return or_(column >= b"")
-    return or_(column == path, (column > path + b"/") & (column < path + b"0"))

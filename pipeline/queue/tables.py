@@ -56,7 +56,7 @@ def _names(kind: type[StrEnum], name: str) -> Enum:
     )
 
 
-def one_of(column: Column[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
+def one_of(column: ColumnElement[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
     """Return `column IN (…)` written out in the SQL: a partial index serves only states that the planner can see."""
     return column.in_(
         bindparam(None, sorted(states), expanding=True, literal_execute=True, type_=column.type)

@@ -1,0 +1,58 @@
+"""Conditions that several statements share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Column, ColumnElement, String, and_, cast, or_, select, union_all
+
+from pipeline.queue.tables import file, one_of, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from enum import StrEnum
+
+    from pipeline.queue.records import Lease
+
+T = TypeVar("T")
+
+IDS_AT_ONCE = 500  # values in one IN list: SQLite takes 32,766 in a statement
+
+
+def guard(state: Column[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """Return `state IN (…)` as a check of rows that other conditions find.
+
+    The cast hides the column from indexes: SQLite would walk a million queued rows for the one with this id.
+    """
+    return one_of(cast(state, String), states)
+
+
+def leased_by(lease: Lease) -> ColumnElement[bool]:
+    """Match the file of this lease as long as no later one was given."""
+    return and_(file.c.id == lease.file_id, file.c.epoch == lease.epoch, file.c.token == lease.token)
+
+
+def below(directory: bytes) -> ColumnElement[bool]:
+    """Match what stands below a directory, and the file of exactly this path; b"." is the root, and matches all.
+
+    Names below `dir` lie between `dir/` and `dir0` (0 follows the slash). Two searches of the index on paths: an
+    OR of the two makes SQLite read all of it.
+    """
+    if directory == b".":
+        return standing
+    inside = select(file.c.id).where(file.c.path > directory + b"/", file.c.path < directory + b"0", standing)
+    itself = select(file.c.id).where(file.c.path == directory, standing)
+    return file.c.id.in_(union_all(inside, itself))
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the values in lists short enough for one statement."""
+    for start in range(0, len(values), IDS_AT_ONCE):
+        yield values[start : start + IDS_AT_ONCE]
+
+
+def at_or_below(column: Column[bytes], path: bytes) -> ColumnElement[bool]:
+    """Match this path and all below it; superseded rows too, so no index helps: forgetting is rare."""
+    if path == b".":
+        return or_(column >= b"")
+    return or_(column == path, (column > path + b"/") & (column < path + b"0"))
