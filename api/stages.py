@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def supervisor_command(settings: Settings, endpoint: str, device: str) -> list[s
         "cache": settings.path2whisper_cache,
         "device": device,
         "dtype": settings.dtype,
-        "threads": settings.threads,
+        "threads": settings.threads or len(os.sched_getaffinity(0)),
         "idle_seconds": settings.idle_seconds,
         "engine": settings.engine,
         "log_level": settings.log_level,
