@@ -87,7 +87,7 @@ class Budget:
 class Ahead:
     """Opens, hashes, decodes and cuts one job's file in a thread; posts what it finds, Ended or Failed last."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a thread needs, by name
         self,
         job: Job,
         *,

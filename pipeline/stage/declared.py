@@ -6,6 +6,7 @@ import os
 import struct
 
 _WAV_HEAD = 4096
+_UNFINISHED = 0xFFFF_FF00  # and above: a writer that could not go back to say how much it wrote
 _OGG_PAGE = 1 << 16  # the longest Ogg page
 _OGG_LAST = 4  # RFC 3533: the flag of a stream's last page
 
@@ -21,7 +22,7 @@ def wav_seconds(fd: int) -> float | None:
         if kind == b"fmt " and at + 20 <= len(head):
             (bytes_per_second,) = struct.unpack_from("<I", head, at + 16)
         if kind == b"data":
-            known = 0 < size < 0xFFFF_FF00 and bytes_per_second
+            known = 0 < size < _UNFINISHED and bytes_per_second
             return size / bytes_per_second if known else None
         at += 8 + size + (size & 1)
     return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pipeline.stage.source import Source
 
-STALL_SECONDS = 120.0  # without a byte, of FFmpeg's own making: the pipe has room when we wait
+STALL_SECONDS = 45.0  # without a byte while we read; less than the supervisor waits for progress
 BLOCK_BYTES = 2 * SAMPLE_RATE * 2  # two seconds of s16
 _READ = 1 << 16
 _KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
@@ -94,7 +94,10 @@ class Decoder:
         return found
 
     def _declared(self) -> float | None:
-        return wav_seconds(self._source.fd) or (None if self._log.estimated else self._log.duration)
+        """Return what decoded audio can be measured by: no guesses, no film whose sound ends before its picture."""
+        said = self._log
+        trusted = not said.estimated and (not said.has_video or said.errors)
+        return wav_seconds(self._source.fd) or (said.duration if trusted else None)
 
     def _block(self, held: bytearray) -> NDArray[np.int16]:
         even = len(held) & ~1
@@ -105,8 +108,7 @@ class Decoder:
 
     def _output(self) -> Iterator[bytes]:
         stdout, stderr = self._process.stdout, self._process.stderr
-        assert stdout, "both are pipes"
-        assert stderr, "both are pipes"
+        assert stdout and stderr, "both are pipes"  # noqa: PT018, S101 - invariant
         with selectors.DefaultSelector() as ready:
             ready.register(stdout, selectors.EVENT_READ)
             ready.register(stderr, selectors.EVENT_READ)

@@ -31,6 +31,33 @@ LONGEST_PROMPT = 223  # n_text_ctx // 2 - 1, in every whisper model
 _FEED_TEMPERATURE = 0.5  # above it, the text does not become a prompt
 
 
+class _Said:
+    """What was heard so far, as context for the next window."""
+
+    def __init__(self, options: Options, initial: tuple[int, ...]) -> None:
+        self._options = options
+        self._initial = initial
+        self._tokens = list(initial)
+        self._reset_at = 0  # tokens before this are no context any more
+        self.last_word = 0.0  # where it ended, seconds
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        """Take in a finished window; nothing said at a high temperature becomes context."""
+        self._tokens += [token for each in segments for token in each.tokens]
+        self.last_word = _last_word_end(segments) or self.last_word
+        hot = any(each.temperature > _FEED_TEMPERATURE for each in segments)
+        if hot or (segments and not self._options.condition_on_previous_text):
+            self._reset_at = len(self._tokens)
+
+    def prompt(self) -> tuple[int, ...]:
+        """Return the tokens that precede the next window."""
+        if not self._options.carry_initial_prompt:
+            return tuple(self._tokens[self._reset_at :][-LONGEST_PROMPT:])
+        ignored = max(len(self._initial), self._reset_at)
+        room = LONGEST_PROMPT - len(self._initial)
+        return (*self._initial, *self._tokens[ignored:][-room:])
+
+
 class ExactTrack:
     """Equal to whisper.transcribe text for text, windows of `resume` taken as they are.
 
@@ -49,7 +76,7 @@ class ExactTrack:
     ) -> None:
         self._options = options
         self._sha256 = sha256
-        self._initial_prompt = prompt
+        self._said = _Said(options, prompt)
         self._log_mel_max = log_mel_max
         self._temperatures = temperatures(options)
         self._spool = Spool()
@@ -62,17 +89,12 @@ class ExactTrack:
         self._size = 0  # frames of the window that is out
         self._attempt = 0
         self._pcm: NDArray[np.float32] | None = None
-        self._tokens = list(prompt)
-        self._reset_at = 0  # prompt tokens before this are forgotten
-        self._last_speech = 0.0
         self._ended = False
         self._offered = False
         self._windows: list[Window] = []
         self._fresh: list[Window] = []
         self._resume = resume
         self.language = options.language or next((each.language for each in resume if each.language), None)
-
-    held = 0  # clips in memory: they are on disk at once
 
     @property
     def finished(self) -> bool:
@@ -88,6 +110,11 @@ class ExactTrack:
     def waiting_from(self) -> int | None:
         """The sample where the next window begins; None when there is none."""
         return None if self.finished else self._seek * HOP
+
+    @property
+    def held(self) -> int:
+        """No clips: they are on disk at once."""
+        return 0
 
     @property
     def ready(self) -> int:
@@ -109,7 +136,7 @@ class ExactTrack:
         self._clips = [self._frames(*clip) for clip in parse_clips(self._options.clip_timestamps)]
         self._seek = self._clips[0][0]
         for window in self._resume:
-            self._carry(window.segments)
+            self._said.add(window.segments)
             self._windows.append(window)
             self._seek = window.next_start // HOP
         self._ended = True
@@ -135,11 +162,11 @@ class ExactTrack:
             options=self._options,
             language=self.language,
             temperature=temperature,
-            prompt=self._prompt(),
+            prompt=self._said.prompt(),
             seed=seed(self._sha256, start, temperature),
             log_mel_max=self._loudest,
             frames=self._size,
-            last_speech=self._last_speech - start / SAMPLE_RATE,
+            last_speech=self._said.last_word - start / SAMPLE_RATE,
         )
 
     def take(self, _window: int, reply: Reply) -> None:
@@ -165,18 +192,11 @@ class ExactTrack:
             self._loudest = max(self._loudest, self._log_mel_max(stretch))
             self._looked = end
 
-    def _prompt(self) -> tuple[int, ...]:
-        if not self._options.carry_initial_prompt:
-            return tuple(self._tokens[self._reset_at :][-LONGEST_PROMPT:])
-        ignored = max(len(self._initial_prompt), self._reset_at)
-        room = LONGEST_PROMPT - len(self._initial_prompt)
-        return (*self._initial_prompt, *self._tokens[ignored:][-room:])
-
     def _heard(self, reply: Reply) -> tuple[list[Segment], int]:
         """Return the segments of the file and the frame to seek to."""
         offset = self._seek * HOP / SAMPLE_RATE
         segments = [
-            segment(reply, heard, self._seek, offset, offset + heard.start, offset + heard.end)
+            segment(reply, heard, self._seek * HOP, (offset + heard.start, offset + heard.end))
             for heard in reply.segments
         ]
         seek = self._seek + round(reply.consumed * FRAMES_PER_SECOND)
@@ -186,7 +206,7 @@ class ExactTrack:
             if threshold is not None:
                 place = Place(self._seek, self._size, self._content)
                 segments, seek = skip_silences(
-                    segments, seek, place, threshold, self._last_speech, single_ending=reply.single_ending
+                    segments, seek, place, threshold, self._said.last_word, single_ending=reply.single_ending
                 )
         return [_cleared(each) for each in segments], seek
 
@@ -206,18 +226,10 @@ class ExactTrack:
             segments=tuple(segments),
             warnings=quality.window_warnings(segments, None),
         )
-        self._carry(segments)
+        self._said.add(segments)
         self._windows.append(window)
         self._fresh.append(window)
         self._seek, self._attempt, self._pcm = seek, 0, None
-
-    def _carry(self, segments: Sequence[Segment]) -> None:
-        """Take finished segments into the next prompt."""
-        self._tokens += [token for each in segments for token in each.tokens]
-        self._last_speech = _last_word_end(segments) or self._last_speech
-        hot = any(each.temperature > _FEED_TEMPERATURE for each in segments)
-        if hot or (segments and not self._options.condition_on_previous_text):
-            self._reset_at = len(self._tokens)
 
     def _next_window(self) -> None:
         """Find the window at the present position, or in the clips after it; no size: there is none."""

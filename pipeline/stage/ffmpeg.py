@@ -82,12 +82,14 @@ class Log:
     KEPT_LINE = 500
     _DURATION = re.compile(r"\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)")
     _AUDIO = re.compile(r"\[info\]   Stream #0:\d+.*: Audio: ")
+    _VIDEO = re.compile(r"\[info\]   Stream #0:\d+.*: Video: ")
 
     def __init__(self) -> None:
         self.duration: float | None = None  # declared, seconds
         self.estimated = False  # the duration is a guess from the bit rate
         self.opened = False
         self.tracks = 0  # of audio
+        self.has_video = False  # a cover picture is none
         self.stopped = False  # by our limit on CPU time
         self.errors: list[str] = []
         self._rest = b""
@@ -110,6 +112,8 @@ class Log:
             self.duration = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         elif not self._output and self._AUDIO.match(line):
             self.tracks += 1
+        elif not self._output and self._VIDEO.match(line) and "(attached pic)" not in line:
+            self.has_video = True
         elif "Estimating duration from bitrate" in line:
             self.estimated = True
         elif "received signal" in line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline.errors import (
     ChangedError,
@@ -14,16 +14,20 @@ from pipeline.errors import (
 )
 from pipeline.relay.messages import Fail, Job, Named, Progress, Result
 from pipeline.stage import quality
-from pipeline.stage.ahead import Ahead, Ended, Opened
 from pipeline.stage.exact import ExactTrack
 from pipeline.stage.track import Track
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from pipeline.stage.ahead import Ahead, Ended, Opened
     from pipeline.stage.cut import Clip
+    from pipeline.stage.track import Cursor
     from pipeline.stage.transcribe.engine import Engine
 
+SLOWEST_READ = 5_000_000  # bytes a second, from a busy share
+SLOWEST_DECODE = 20  # times real time
 PROGRESS_EVERY_S = 2.0  # where no window ends: the position moves through silence too
+T = TypeVar("T")
 Kind = Literal["transient", "permanent", "crash", "changed", "gone", "returned"]
 _TRANSIENT = (UnreadableError, ReadFailedError, TooSlowError, OSError, MemoryError, RuntimeError)
 
@@ -34,7 +38,7 @@ class Flight:
     def __init__(self, job: Job, ahead: Ahead) -> None:
         self.job = job
         self.ahead = ahead
-        self.track: Track | ExactTrack | None = None
+        self.track: Cursor | None = None
         self.ended: Ended | None = None
         self.seconds = 0.0  # of transcription
         self._opened: Opened | None = None
@@ -42,11 +46,22 @@ class Flight:
         self._said_at = float("-inf")
 
     @property
+    def expected(self) -> float:
+        """In how many seconds its position should move, while no window can end: hashing, the first exact pass."""
+        if self._opened is None:
+            return self.job.size / SLOWEST_READ
+        return (
+            (self._opened.duration or 0.0) / SLOWEST_DECODE
+            if self.job.options.exact and not self.ended
+            else 0.0
+        )
+
+    @property
     def finished(self) -> bool:
         """Whether there is a result."""
         return self.ended is not None and (self.track is None or self.track.finished)
 
-    def open(self, opened: Opened, engine: Engine) -> Track | ExactTrack:
+    def open(self, opened: Opened, engine: Engine) -> Cursor:
         """Make the track, now that the file is known to be media."""
         self._opened = opened
         options, text = self.job.options, self.job.options.initial_prompt
@@ -65,8 +80,7 @@ class Flight:
 
     def feed(self, clip: Clip) -> bool:
         """Hand the next clip to the track; False when it does not stay in memory."""
-        assert self.track, "Opened is posted before any clip"
-        return self.track.feed(clip)
+        return _given(self.track).feed(clip)
 
     def end(self, ended: Ended) -> None:
         """Know that all is decoded."""
@@ -77,7 +91,7 @@ class Flight:
     def close(self) -> None:
         """Stop decoding and remove what is on disk."""
         self.ahead.stop()
-        if isinstance(self.track, ExactTrack):
+        if self.track:
             self.track.close()
 
     def progress(self, now: float) -> Progress | None:
@@ -85,44 +99,48 @@ class Flight:
         if not self.track or not self._opened:
             return None
         fresh = self.track.harvest()
-        news = (self._position(), self._opened.duration)
+        waiting = self.track.waiting_from
+        position = (self.ahead.settled if waiting is None else waiting) / SAMPLE_RATE
+        news = (position, self._opened.duration)
         if not fresh and (news == self._said or now - self._said_at < PROGRESS_EVERY_S):
             return None
         self._said, self._said_at = news, now
         return Progress(
-            **named(self.job), windows=fresh, position=news[0], duration=news[1], language=self.track.language
+            **named(self.job),
+            windows=fresh,
+            position=position,
+            duration=news[1],
+            language=self.track.language,
         )
 
     def result(self, engine: Engine) -> Result:
         """Return the whole file."""
-        assert self.ended, "asked only when finished"
-        assert self._opened, "asked only when finished"
-        assert self.track, "asked only when finished"
-        windows = self.track.windows
+        ended, opened, track = _given(self.ended), _given(self._opened), _given(self.track)
+        windows = track.windows
         return Result(
             **named(self.job),
             windows=windows,
-            language=self.track.language,
-            duration=self._opened.duration,
-            decoded=self.ended.samples / SAMPLE_RATE,
+            language=track.language,
+            duration=opened.duration,
+            decoded=ended.samples / SAMPLE_RATE,
             size=self.job.size,
             mtime_ns=self.job.mtime_ns,
-            sha256=self._opened.sha256,
+            sha256=opened.sha256,
             model=engine.model,
             model_sha256=engine.sha256,
-            warnings=(*self.ended.warnings, *quality.file_warnings(windows)),
-            timings={"decode": self.ended.seconds_taken, "transcribe": self.seconds},
+            warnings=(*ended.warnings, *quality.file_warnings(windows)),
+            timings={"decode": ended.seconds_taken, "transcribe": self.seconds},
         )
-
-    def _position(self) -> float:
-        assert self.track, "asked only once open"
-        waiting = self.track.waiting_from
-        return (self.ahead.settled if waiting is None else waiting) / SAMPLE_RATE
 
 
 def named(job: Named) -> dict[str, int]:
     """Return the name of a job, as every message about it carries it."""
     return {"epoch": job.epoch, "token": job.token, "file_id": job.file_id}
+
+
+def _given(value: T | None) -> T:
+    assert value is not None, "Opened comes first, Ended last"  # noqa: S101 - invariant
+    return value
 
 
 def failure(job: Job, error: Exception) -> Fail:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pipeline.relay.messages import Segment
 
-PUNCTUATION = "\"'“¿([{-\"'.。,，!！?？:：”)]}、"
+PUNCTUATION = "\"'“¿([{-\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - whisper's own
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
 
 
@@ -52,7 +52,7 @@ def is_anomaly(segment: Segment | None) -> bool:
 
 
 def _oddity(word: dict[str, Any]) -> float:
-    duration = word["end"] - word["start"]
+    duration: float = word["end"] - word["start"]
     improbable = float(word.get("probability", 0.0) < 0.15)  # noqa: PLR2004 - whisper's own figures
     return improbable + max(0.0, 0.133 - duration) * 15 + max(0.0, duration - 2.0)
 

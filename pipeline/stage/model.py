@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ModelUnavailableError, PipelineError
 from pipeline.relay.messages import Status
@@ -36,7 +36,7 @@ class Model:
     @property
     def engine(self) -> Engine:
         """The loaded engine."""
-        assert self._engine, "load() comes first"
+        assert self._engine, "load() comes first"  # noqa: S101 - invariant
         return self._engine
 
     def load(self, name: str) -> None:
@@ -102,5 +102,6 @@ class Model:
         now = time.monotonic()
         if now - self._reported_at >= REPORT_EVERY_S or fraction in {None, 1.0}:
             self._reported_at = now
-            phase = "downloading" if detail.startswith("downloading") else "loading"
+            is_download = detail.startswith("downloading")
+            phase: Literal["downloading", "loading"] = "downloading" if is_download else "loading"
             self._send(Status(phase=phase, detail=detail, fraction=fraction))

@@ -40,6 +40,7 @@ class Source:
     def __init__(self, root: bytes, path: bytes) -> None:
         self.path = path
         self._root = os.path.realpath(root)
+        self._joined = self._root + b"/" + path
         try:
             self.fd = self._open()
         except OSError as error:
@@ -79,7 +80,7 @@ class Source:
     def confirm(self) -> None:
         """Raise ChangedError or GoneError unless file and path are as they were when they were opened."""
         try:
-            at_path = os.stat(os.path.join(self._root, self.path))
+            at_path = os.stat(self._joined)  # noqa: PTH116 - a path of bytes
         except OSError as error:
             raise self.explain(error) from error
         for seen in (os.fstat(self.fd), at_path):
@@ -97,8 +98,8 @@ class Source:
         return ReadFailedError(f"{self.name}: {error.strerror or error}")
 
     def _open(self) -> int:
-        resolved = os.path.realpath(os.path.join(self._root, self.path))
-        if not resolved.startswith(os.path.join(self._root, b"")):
+        resolved = os.path.realpath(self._joined)
+        if not resolved.startswith(self._root.rstrip(b"/") + b"/"):
             raise OSError(errno.EXDEV, "outside the workdir")
         *folders, name = os.path.relpath(resolved, self._root).split(b"/")
         folder = os.open(self._root, os.O_DIRECTORY | os.O_CLOEXEC)

@@ -25,9 +25,42 @@ _REST_SPEECH = SAMPLE_RATE // 3
 
 
 class Cursor(Protocol):
-    """What the Packer sees of a file, whatever its mode."""
+    """One file's cursor, whatever its mode."""
 
-    ready: int  # requests that it could offer now
+    language: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every window of the file is done."""
+        ...
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All finished windows, in order."""
+        ...
+
+    @property
+    def waiting_from(self) -> int | None:
+        """The sample where the first unfinished window begins; None when there is none."""
+        ...
+
+    @property
+    def ready(self) -> int:
+        """Requests that it could offer now."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Clips in memory."""
+        ...
+
+    def feed(self, clip: Clip) -> bool:
+        """Take the next clip; False when it does not stay in memory."""
+        ...
+
+    def end(self) -> None:
+        """Know that there are no more clips."""
+        ...
 
     def offer(self) -> tuple[int, Request]:
         """Return the next request and the window it belongs to; only while `ready`."""
@@ -35,6 +68,14 @@ class Cursor(Protocol):
 
     def take(self, window: int, reply: Reply) -> None:
         """Take in what the model made of an offered request."""
+        ...
+
+    def harvest(self) -> tuple[Window, ...]:
+        """Return the windows finished since the last harvest."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held."""
         ...
 
 
@@ -154,6 +195,10 @@ class Track:
         else:
             self._finish(window)
 
+    def close(self) -> None:
+        """Forget the clips."""
+        self._open.clear()
+
     def _finish(self, start: int) -> None:
         chosen = self._open.pop(start)
         segments = tuple(chosen.segments)
@@ -176,18 +221,19 @@ def located(reply: Reply, begin: int, end: int) -> list[Segment]:
     for heard in reply.segments:
         start, stop = min(offset + heard.start, last), min(offset + heard.end, last)
         if heard.text.strip() and start < stop:
-            made.append(segment(reply, heard, begin // HOP, offset, round(start, 3), round(stop, 3)))
+            made.append(segment(reply, heard, begin, (round(start, 3), round(stop, 3))))
     return made
 
 
-def segment(reply: Reply, heard: Heard, seek: int, offset: float, start: float, end: float) -> Segment:  # noqa: PLR0913 - whisper's own fields
-    """Return one segment of the file; words are moved by `offset` seconds."""
+def segment(reply: Reply, heard: Heard, begin: int, times: tuple[float, float]) -> Segment:
+    """Return one segment of the file: `times` in its seconds, from a window that began at sample `begin`."""
+    offset = begin / SAMPLE_RATE
     return Segment(
-        start=start,
-        end=end,
+        start=times[0],
+        end=times[1],
         text=heard.text,
         tokens=heard.tokens,
-        seek=seek,
+        seek=begin // HOP,
         temperature=reply.temperature,
         avg_logprob=reply.avg_logprob,
         compression_ratio=reply.compression_ratio,

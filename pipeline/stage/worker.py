@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from pipeline.stage.ahead import Ahead, Budget, Ended, Event, Failed, Opened
 from pipeline.stage.ffmpeg import ffmpeg_binary
 from pipeline.stage.flight import Flight, failure, returned
 from pipeline.stage.inbox import Channel, Inbox
+from pipeline.stage.jobs import Jobs
 from pipeline.stage.model import Model
 from pipeline.stage.pack import Packer, Row
 from pipeline.stage.transcribe.load import Loader
@@ -28,12 +28,14 @@ from pipeline.stage.transcribe.load import Loader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.stage.transcribe.engine import Reply
+
 logger = logging.getLogger(__name__)
 
 UNUSABLE = 3  # exit code: no model, no FFmpeg
-AT_LEAST = 4  # jobs in hand, however many windows wait: a short file may come beside long ones
-AT_MOST = 64  # FFmpeg processes may wait for room
-POLL_S = 1.0
+POLL_S = 0.1  # between looks at who waits, where nothing arrives
+IDLE_S = 1.0
+NOTABLE_S = 10.0  # shorter expectations are below the supervisor's patience anyway
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,19 +47,17 @@ class Stage:
     ) -> None:
         self._root = root
         self._loader = loader
-        self._channel = channel
+        self._send = channel.send
         self._inbox = inbox
         self._idle_seconds = idle_seconds
         self._model = Model(loader, channel.send)
         self._packer = Packer()
         self._budget = Budget(1)
         self._lanes = threading.Semaphore(os.cpu_count() or 1)
-        self._waiting: deque[Job] = deque()
-        self._flights: dict[int, Flight] = {}
+        self._jobs = Jobs()
         self._default: str | None = None  # the model the core named
         self._paused = False
-        self._credit = 0  # granted and not yet used
-        self._busy: tuple[int, ...] = ()
+        self._busy = Busy(file_ids=())
         self._worked_at: float | None = None
         self.exit_code: int | None = None
 
@@ -66,21 +66,22 @@ class Stage:
         for item in self._inbox.take():
             self._take(item)
         if self.exit_code is not None or self._default is None:
-            return POLL_S
+            return IDLE_S
         self._start()
         rows = [] if self._paused else self._next_batch(now)
-        self._blame(rows)
         if rows:
             self._transcribe(rows)
         self._report(now)
         self._rest(now)
-        return 0.0 if rows else self._pause_length()
+        if rows:
+            return 0.0
+        return POLL_S if self._jobs else IDLE_S
 
     # ---- what arrives ----
 
     def _take(self, item: Message | tuple[int, Event] | None) -> None:
         if item is None:
-            self.exit_code = self.exit_code or 0
+            self.exit_code = 0 if self.exit_code is None else self.exit_code
         elif isinstance(item, tuple):
             self._follow(*item)
         else:
@@ -89,11 +90,10 @@ class Stage:
     def _hear(self, message: Message) -> None:
         match message:
             case Job():
-                self._drop(message)  # an older lease of the same file
-                self._waiting.append(message)
-                self._credit -= 1
+                self._drop(message.file_id)  # an older lease of the same file
+                self._jobs.add(message)
             case Cancel():
-                self._drop(message)
+                self._drop(message.file_id)
             case Pause():
                 self._paused = message.paused
             case Welcome():
@@ -105,32 +105,31 @@ class Stage:
                 logger.warning("%s is not for a worker", type(message).__name__)
 
     def _welcome(self, model: str) -> None:
+        """Have the core's model ready; a core that restarted may find another one still at work."""
         self._default = model
-        if self._flights or self._model.name:
+        if self._jobs or self._model.name:
             return
         try:
             ffmpeg_binary()
             self._load(model)
         except PipelineError as error:
-            self._channel.send(Status(phase="failed", detail=str(error)))
-            self.exit_code = UNUSABLE
+            self._give_up(error)
 
-    def _drop(self, message: Job | Cancel) -> None:
-        self._waiting = deque(job for job in self._waiting if job.file_id != message.file_id)
-        if message.file_id in self._flights:
-            self._land(self._flights[message.file_id])
+    def _drop(self, file_id: int) -> None:
+        self._jobs.forget(file_id)
+        if file_id in self._jobs.flights:
+            self._land(self._jobs.flights[file_id])
 
     def _drain(self) -> None:
-        for job in [*(flight.job for flight in self._flights.values()), *self._waiting]:
-            self._channel.send(returned(job))
-        for flight in list(self._flights.values()):
-            self._land(flight)
-        self._channel.send(Bye())
+        for job in self._jobs.every():
+            self._send(returned(job))
+            self._drop(job.file_id)
+        self._send(Bye())
         self.exit_code = 0
 
     def _follow(self, file_id: int, event: Event) -> None:
         """Take in what decoding found; the fence around one file."""
-        flight = self._flights.get(file_id)
+        flight = self._jobs.flights.get(file_id)
         if flight is None:
             return  # dropped meanwhile
         try:
@@ -154,21 +153,13 @@ class Stage:
     # ---- what starts ----
 
     def _start(self) -> None:
-        """Start the jobs whose turn it is: in order, one model at a time, a suspect alone."""
-        while self._waiting and self._may_start(self._waiting[0]):
-            job = self._waiting.popleft()
+        while job := self._jobs.next(self._model.name):
             try:
                 self._load(job.options.model)
             except PipelineError as error:
                 self._refuse(job, error)
-                continue
-            self._launch(job)
-
-    def _may_start(self, job: Job) -> bool:
-        if not self._flights:
-            return True
-        suspect = job.solo or any(flight.job.solo for flight in self._flights.values())
-        return job.options.model == self._model.name and not suspect
+            else:
+                self._launch(job)
 
     def _launch(self, job: Job) -> None:
         ahead = Ahead(
@@ -179,7 +170,7 @@ class Stage:
             lanes=self._lanes,
             post=lambda event: self._inbox.put((job.file_id, event)),
         )
-        self._flights[job.file_id] = Flight(job, ahead)
+        self._jobs.flights[job.file_id] = Flight(job, ahead)
         ahead.start()
 
     def _load(self, model: str) -> None:
@@ -188,68 +179,67 @@ class Stage:
 
     def _refuse(self, job: Job, error: PipelineError) -> None:
         if job.options.model == self._default and isinstance(error, EnvironmentUnusableError):
-            self._channel.send(Status(phase="failed", detail=str(error)))
-            self._channel.send(returned(job))
-            self.exit_code = UNUSABLE
+            self._send(returned(job))
+            self._give_up(error)
         else:
-            self._channel.send(failure(job, error))
+            self._send(failure(job, error))
+
+    def _give_up(self, error: PipelineError) -> None:
+        self._send(Status(phase="failed", detail=str(error)))
+        self.exit_code = UNUSABLE
 
     # ---- what is transcribed ----
 
     def _next_batch(self, now: float) -> list[Row]:
-        coming = any(flight.ahead.working for flight in self._flights.values())
-        return self._packer.batch(now, self._model.batch_size, more_coming=coming)
+        coming = any(flight.ahead.working for flight in self._jobs.flights.values())
+        rows = self._packer.batch(now, self._model.batch_size, more_coming=coming)
+        self._blame([self._owner(row).job.file_id for row in rows])
+        return rows
 
-    def _blame(self, rows: list[Row]) -> None:
-        """Tell the supervisor whose windows are on the device, before they can do harm."""
-        owners = self._owners()
-        files = tuple(sorted({owners[id(row.track)].job.file_id for row in rows}))
-        if files or self._busy:
-            self._channel.send(Busy(file_ids=files, expected=self._model.expected(len(rows))))
-        self._busy = files
-
-    def _owners(self) -> dict[int, Flight]:
-        return {id(flight.track): flight for flight in self._flights.values() if flight.track}
+    def _blame(self, file_ids: list[int]) -> None:
+        """Tell the supervisor whose windows are on the device, before they can do harm, and what may take long."""
+        waits = [flight.expected for flight in self._jobs.flights.values()]
+        expected = max([self._model.expected(len(file_ids)), *waits])
+        busy = Busy(file_ids=tuple(sorted(set(file_ids))), expected=expected // NOTABLE_S * NOTABLE_S)
+        if busy != self._busy:
+            self._send(busy)
+        self._busy = busy
 
     def _transcribe(self, rows: list[Row]) -> None:
-        owners = self._owners()
+        flights = [self._owner(row) for row in rows]
         began = time.monotonic()
         replies = self._model.transcribe([row.request for row in rows])
         share = (time.monotonic() - began) / len(rows)
-        for row, reply in zip(rows, replies, strict=True):
-            flight = owners[id(row.track)]
+        for row, flight, reply in zip(rows, flights, replies, strict=True):
+            flight.seconds += share
             if isinstance(reply, Exception):
                 self._fail(flight, reply)
-            elif flight.job.file_id in self._flights:
-                flight.seconds += share
-                held = row.track.held
-                row.take(reply)
-                self._budget.give(flight.job.file_id, held - row.track.held)
+            elif flight.job.file_id in self._jobs.flights:
+                self._hand(row, reply, flight)
+
+    def _hand(self, row: Row, reply: Reply, flight: Flight) -> None:
+        held = row.track.held
+        row.take(reply)
+        self._budget.give(flight.job.file_id, held - row.track.held)
+
+    def _owner(self, row: Row) -> Flight:
+        return next(flight for flight in self._jobs.flights.values() if flight.track is row.track)
 
     # ---- what is said ----
 
     def _report(self, now: float) -> None:
-        for flight in list(self._flights.values()):
+        for flight in list(self._jobs.flights.values()):
             if flight.finished:
-                self._channel.send(flight.result(self._model.engine))
+                self._send(flight.result(self._model.engine))
                 self._land(flight)
             elif progress := flight.progress(now):
-                self._channel.send(progress)
-        self._ask()
-
-    def _ask(self) -> None:
-        """Ask for as many jobs as fill two batches, counting windows that wait already."""
-        wanted = min(2 * self._model.batch_size, AT_MOST)
-        jobs = len(self._waiting) + len(self._flights)
-        windows = sum(max(1, flight.track.held if flight.track else 0) for flight in self._flights.values())
-        credit = max(wanted - windows - len(self._waiting), AT_LEAST - jobs) - self._credit
-        if credit > 0:
-            self._credit += credit
-            self._channel.send(Ready(credit=credit))
+                self._send(progress)
+        if credit := self._jobs.grant(self._model.batch_size):
+            self._send(Ready(credit=credit))
 
     def _fail(self, flight: Flight, error: Exception) -> None:
-        if self._flights.get(flight.job.file_id) is flight:
-            self._channel.send(failure(flight.job, error))
+        if self._jobs.flights.get(flight.job.file_id) is flight:  # else a row before this one ended it
+            self._send(failure(flight.job, error))
             self._land(flight)
 
     def _land(self, flight: Flight) -> None:
@@ -257,18 +247,15 @@ class Stage:
         flight.close()
         if flight.track:
             self._packer.remove(flight.track)
-        del self._flights[flight.job.file_id]
+        del self._jobs.flights[flight.job.file_id]
 
     def _rest(self, now: float) -> None:
         """Let the model leave the device after a while without a job."""
-        if self._flights or self._waiting or self._worked_at is None:
+        if self._jobs or self._worked_at is None:
             self._worked_at = now
         elif self._model.name and 0 < self._idle_seconds <= now - self._worked_at:
             self._model.unload()
-            self._channel.send(Status(phase="idle", detail="no jobs"))
-
-    def _pause_length(self) -> float:
-        return POLL_S if not self._flights else POLL_S / 10
+            self._send(Status(phase="idle", detail="no jobs"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

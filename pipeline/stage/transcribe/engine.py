@@ -107,7 +107,10 @@ class Span(NamedTuple):
 class Voice(Protocol):
     """Voice activity detection of one file, streamed; unpadded spans come in order and do not overlap."""
 
-    settled: int  # samples: no span that begins before this is still to come; what lies before may be forgotten
+    @property
+    def settled(self) -> int:
+        """Samples before which no span that is still to come begins; what lies before may be forgotten."""
+        ...
 
     def feed(self, pcm: NDArray[np.float32]) -> list[Span]:
         """Take the next samples; return the spans that ended, those of unbroken speech cut at 30 s."""

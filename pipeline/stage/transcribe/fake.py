@@ -24,9 +24,22 @@ if TYPE_CHECKING:
 
     from pipeline.stage.transcribe.engine import Request
 
-MARKER = 31_000  # the first samples of a window: this, then what to do
+MARKER = 31_000  # a sample of this value, then one that says what to do
 CRASH, HANG, NO_MEMORY, FAILURE = 1, 2, 3, 4
-_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
+_WORDS = (
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliett",
+    "kilo",
+    "lima",
+)
 _LONG_S = 3600.0
 
 

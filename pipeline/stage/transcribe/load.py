@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pipeline.stage.transcribe.engine import Engine, Voice
 
@@ -35,10 +35,10 @@ class Loader:
     def engine(self, model: str, report: Callable[[str, float | None], None]) -> Engine:
         """Find, verify and load a model, telling `report` what is going on and which fraction of it is done."""
         if self.kind == "fake":
-            from pipeline.stage.transcribe.fake import FakeEngine  # noqa: PLC0415
+            from pipeline.stage.transcribe.fake import FakeEngine
 
             return FakeEngine(model)
-        from pipeline.stage.transcribe import weights, whisper  # noqa: PLC0415
+        from pipeline.stage.transcribe import weights, whisper
 
         checkpoint = weights.ensure(model, self.cache, report)
         return whisper.load(checkpoint, self.device, self.dtype, self.threads, report)
@@ -46,9 +46,9 @@ class Loader:
     def voice(self) -> Voice:
         """Return voice activity detection for one file."""
         if self.kind == "fake":
-            from pipeline.stage.cut import Everything  # noqa: PLC0415
+            from pipeline.stage.cut import Everything
 
             return Everything()
-        from pipeline.stage.transcribe.voice import Silero  # noqa: PLC0415
+        from pipeline.stage.transcribe.voice import Voice as Silero
 
         return Silero()
