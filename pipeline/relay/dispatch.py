@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import IllegalTransitionError, UnavailableError
 from pipeline.relay.links import Board, Held, StageInfo
-from pipeline.relay.messages import Drain, Message, Pause
+from pipeline.relay.messages import Drain, Message, Pause, Result
 from pipeline.relay.offers import Offers
 from pipeline.relay.outcomes import Outcomes, recover
 from pipeline.relay.reception import Reception
@@ -129,9 +129,9 @@ class Dispatch:
         return 0.0
 
     def _save(self) -> None:
-        """Checkpoint the windows that came for files still at work."""
+        """Checkpoint the windows that came; a Result brings all of its own."""
         for held in list(self._board.jobs.values()):
-            if held.moved and held.outcome is None:
+            if held.moved and not isinstance(held.outcome, Result):
                 self._checkpoint(held)
 
     def _checkpoint(self, held: Held) -> None:

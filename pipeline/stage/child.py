@@ -74,7 +74,9 @@ class Child:
     def is_over(self) -> bool:
         """Whether the child has died, or closed its channel and thus is of no use."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT  # not reaped yet: its group id stays ours
-        return self.channel.ended or os.waitid(os.P_PID, self.pid, flags) is not None
+        if self.channel.ended or self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, flags) is not None
 
     def look_at_memory(self) -> None:
         """Note the kernel's count of processes killed for memory, so that a later death can be told apart."""
