@@ -222,6 +222,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("demo: stopped"))  # as Ctrl-C: tidy up first
     try:
         main()
     except DemoError as error:
