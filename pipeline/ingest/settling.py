@@ -62,7 +62,7 @@ class Settling:
                 changed |= self._look(path, rows, now, ready)
         self._settle.drop_hints()
         self._queue(ready)
-        return changed | {row.task_id for row, _ in ready}
+        return changed
 
     def _look(
         self, path: bytes, rows: Sequence[MediaFile], now: float, ready: list[tuple[MediaFile, Fingerprint]]

@@ -1,0 +1,235 @@
+"""Real watchdog, real files, real time: each file that comes is queued once, and soon."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from pipeline.ingest import watch as watch_module
+from pipeline.ingest.intake import Intake
+from pipeline.ingest.rescan import Rescan
+from pipeline.ingest.watch import Watch
+from pipeline.ingest.writers import ignore_lease_signals
+from pipeline.queue.database import open_database
+from pipeline.queue.store import TaskStore
+from pipeline.runner import Runner
+from pipeline.tasks import FileState
+
+QUIET_S = 1.5
+
+
+class Service:
+    """Intake, and what the test starts beside it, in threads of their own."""
+
+    def __init__(self, base: Path) -> None:
+        self.workdir = base / "workdir"
+        self.workdir.mkdir()
+        self.base = base
+        self.database = open_database(f"sqlite:///{base}/queue.db")
+        self.store = TaskStore(self.database)
+        self.store.open_epoch()
+        self.intake = Intake(self.store, self.workdir, output_dir=None, quiet_seconds=QUIET_S)
+        self.watch: Watch | None = None
+        self.rescan: Rescan | None = None
+        self._runners = [Runner("intake", self.intake)]
+
+    def start(self, *, watch: bool = True, polling: bool | None = None, rescan: str | None = None) -> None:
+        if watch:
+            self.watch = Watch(self.workdir, self.intake, polling=polling)
+            self.watch.start()
+            self._runners.append(Runner("watch", self.watch))
+        if rescan:
+            self.rescan = Rescan(self.intake, rescan)
+            self.rescan.start()
+            self._runners.append(Runner("rescan", self.rescan))
+        for runner in self._runners:
+            runner.start()
+
+    def stop(self) -> None:
+        for part in (self.watch, self.rescan):
+            if part:
+                part.stop()
+        for runner in self._runners:
+            runner.stop()
+        self.database.close()
+
+    def queued(self) -> list[str]:
+        return sorted(row.path.decode() for row in self.store.in_state(FileState.QUEUED))
+
+    def rows(self) -> list[str]:
+        return sorted(row.path.decode() for row in self.store.in_state(*FileState))
+
+    def wait_for(self, *paths: str, seconds: float = 10.0) -> float:
+        """Wait until exactly these are queued; return how long it took."""
+        began = time.monotonic()
+        while self.queued() != sorted(paths):
+            assert time.monotonic() - began < seconds, self.rows()
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def service(tmp_path):
+    ignore_lease_signals()
+    service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+def test_a_copied_file_is_queued_soon_after_it_is_closed(service):
+    """Before the quiet time of a later rescan could find it."""
+    service.start()
+    (service.workdir / "a").mkdir()
+    (service.workdir / "a/x.mp3").write_bytes(b"sound")
+    service.wait_for("a/x.mp3", seconds=4)
+
+
+def test_what_lay_there_before_the_start_is_found(service):
+    """The watch comes first, then a look at everything."""
+    (service.workdir / "a").mkdir()
+    (service.workdir / "a/x.mp3").write_bytes(b"sound")
+    service.start()
+    service.wait_for("a/x.mp3")
+
+
+def test_a_directory_moved_in_is_queued_and_watched(service):
+    """With its subdirectories, and files that come into those later."""
+    service.start()
+    (service.base / "outside/deep").mkdir(parents=True)
+    (service.base / "outside/deep/x.mp3").write_bytes(b"sound")
+    (service.base / "outside").rename(service.workdir / "in")
+    took = service.wait_for("in/deep/x.mp3")
+    assert took < 3
+    (service.workdir / "in/deep/y.mp3").write_bytes(b"more")
+    (service.workdir / "in/new").mkdir()
+    (service.workdir / "in/new/z.mp3").write_bytes(b"more")
+    service.wait_for("in/deep/x.mp3", "in/deep/y.mp3", "in/new/z.mp3")
+
+
+def test_a_slow_writer_is_waited_for(service):
+    """It pauses longer than the quiet time with the file open, and the file is queued whole, once."""
+    service.start()
+    (service.workdir / "a").mkdir()
+    with (service.workdir / "a/x.mp3").open("wb") as file:
+        for _ in range(2):
+            file.write(b"part")
+            file.flush()
+            time.sleep(QUIET_S * 2)
+            assert service.queued() == []
+    service.wait_for("a/x.mp3", seconds=4)
+    (row,) = service.store.in_state(*FileState)
+    assert row.fingerprint.size == 8
+
+
+def test_a_part_renamed_to_its_name_is_queued_once(service):
+    """As browsers and rsync do it."""
+    service.start()
+    (service.workdir / "a").mkdir()
+    for name in ("x.mp3.part", ".y.mp3.AbC123"):
+        (service.workdir / "a" / name).write_bytes(b"sound")
+    time.sleep(1)
+    assert service.rows() == []
+    (service.workdir / "a/x.mp3.part").rename(service.workdir / "a/x.mp3")
+    (service.workdir / "a/.y.mp3.AbC123").rename(service.workdir / "a/y.mp3")
+    service.wait_for("a/x.mp3", "a/y.mp3", seconds=4)
+    assert service.rows() == ["a/x.mp3", "a/y.mp3"]
+
+
+def test_outputs_wake_nobody(service):
+    """What we write makes no notice, or it would never be quiet."""
+    service.start()
+    (service.workdir / "a").mkdir()
+    time.sleep(1)
+    noticed = []
+    service.intake.notice = lambda *args, **kwargs: noticed.append((args, kwargs))
+    for name in (".x.json.1.wtmp", "x.txt", "transcription-status.json"):
+        (service.workdir / "a" / name).write_bytes(b"text")
+    (service.workdir / "a/.x.json.1.wtmp").rename(service.workdir / "a/x.json")
+    (service.workdir / "a/x.txt").read_bytes()
+    time.sleep(1)
+    assert noticed == []
+
+
+def test_lost_events_are_made_up_for_by_rescans(service):
+    """No watcher at all."""
+    service.start(watch=False, rescan="1s")
+    (service.workdir / "a").mkdir()
+    (service.workdir / "a/x.mp3").write_bytes(b"sound")
+    service.wait_for("a/x.mp3")
+
+
+def test_polling_finds_what_comes(service, monkeypatch):
+    """As on a network mount."""
+    monkeypatch.setattr(watch_module, "POLL_S", 0.5)
+    service.start(polling=True)
+    assert service.watch.kind == "polling"
+    assert service.watch.degraded is None
+    (service.workdir / "a").mkdir()
+    (service.workdir / "a/x.mp3").write_bytes(b"sound")
+    service.wait_for("a/x.mp3")
+
+
+def test_a_removed_and_recreated_workdir_is_watched_again(service, monkeypatch):
+    """Its watch went with it."""
+    monkeypatch.setattr(watch_module, "STEP_S", 0.2)
+    service.start()
+    shutil.rmtree(service.workdir)
+    time.sleep(0.7)
+    service.workdir.mkdir()
+    time.sleep(1.0)
+    (service.workdir / "a").mkdir()
+    (service.workdir / "a/x.mp3").write_bytes(b"sound")
+    service.wait_for("a/x.mp3")
+    assert service.watch.kind == "inotify"
+
+
+def test_an_overflow_of_the_kernels_queue_loses_nothing(service):
+    """The reader is held up while more happens than the queue holds; then everything is looked at."""
+    held = threading.Event()
+    released = threading.Event()
+    service.start()
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    reader = service.watch._observer._reader
+    handle = reader.handle_event
+
+    def hold(event):
+        held.set()
+        released.wait()
+        handle(event)
+
+    reader.handle_event = hold
+    (service.workdir / "a").mkdir()
+    assert held.wait(5)
+    for _ in range(limit // 2 + 100):
+        (service.workdir / "noise").touch()
+        (service.workdir / "noise").unlink()
+    (service.workdir / "b").mkdir()
+    (service.workdir / "b/x.mp3").write_bytes(b"sound")
+    released.set()
+    service.wait_for("b/x.mp3", seconds=20)
+
+
+def test_the_watch_limit_falls_back_to_polling_and_says_what_to_raise(service, monkeypatch):
+    """watchdog would go on with a part of the tree, silently."""
+    monkeypatch.setattr(watch_module, "STEP_S", 0.2)
+    monkeypatch.setattr(watch_module, "POLL_S", 0.5)
+    for number in range(20):
+        (service.workdir / f"{number}").mkdir()
+    limit = Path("/proc/sys/fs/inotify/max_user_watches")
+    before = limit.read_text()
+    try:
+        limit.write_text("5")
+    except OSError:
+        pytest.skip("the watch limit can only be lowered as root")
+    try:
+        service.start()
+    finally:
+        limit.write_text(before)
+    deadline = time.monotonic() + 5
+    while service.watch.kind != "polling":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "fs.inotify.max_user_watches" in service.watch.degraded
+    (service.workdir / "19/x.mp3").write_bytes(b"sound")
+    service.wait_for("19/x.mp3")

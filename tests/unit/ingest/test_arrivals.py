@@ -1,0 +1,352 @@
+"""What watcher and rescan find becomes work once, whatever is found again."""
+
+import os
+import shutil
+
+import pytest
+from pipeline.ingest import evidence, intake as intake_module
+from pipeline.tasks import FileState, Source, TaskState
+
+S = FileState
+
+
+def test_a_directory_is_one_task_of_its_subtree(intake, clock, put, store, states):
+    """The unit is the directory below the root; loose files are the unit `.`."""
+    put("a/x.mp3")
+    put("a/b/y.wav")
+    put("loose.m4a")
+    intake.notice_all(Source.RESCAN)
+    clock.run(0)
+    assert {task.dirname for task in store.active_tasks()} == {b"a", b"."}
+    assert states() == {b"a/x.mp3": [S.SETTLING], b"a/b/y.wav": [S.SETTLING], b"loose.m4a": [S.SETTLING]}
+
+
+def test_a_quiet_file_is_queued_after_the_quiet_time(intake, clock, put, states):
+    """Three looks that span five seconds."""
+    put("a/x.mp3")
+    intake.notice_all(Source.RESCAN)
+    clock.run(4.5)
+    assert states() == {b"a/x.mp3": [S.SETTLING]}
+    clock.run(1)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_growing_file_stays_settling_and_shows_how_far_it_is(intake, clock, put, store):
+    """Every write begins the wait anew; the row follows."""
+    for size in range(1, 5):
+        put("a/x.mp3", b"s" * size)
+        intake.notice_all(Source.RESCAN)
+        clock.run(3)
+    (row,) = store.in_state(S.SETTLING)
+    assert row.fingerprint.size == 4
+
+
+def test_a_writer_that_pauses_keeps_its_file_settling(intake, clock, workdir, states):
+    """An open file is not ready, however long it has not changed."""
+    (workdir / "a").mkdir()
+    with (workdir / "a" / "x.mp3").open("wb") as file:
+        file.write(b"half")
+        file.flush()
+        intake.notice_all(Source.RESCAN)
+        clock.run(30)
+        assert states() == {b"a/x.mp3": [S.SETTLING]}
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_what_was_moved_in_is_queued_within_a_second(intake, clock, put, states):
+    """An event that says so makes one confirming look enough, for all that a directory holds."""
+    put("a/deep/x.mp3")
+    intake.notice(b"a", moved=[b"a"], source=Source.WATCH)
+    clock.run(1)
+    assert states() == {b"a/deep/x.mp3": [S.QUEUED]}
+
+
+def test_what_its_writer_closed_is_queued_after_a_second(intake, clock, put, states):
+    """One look at least a second later agrees."""
+    put("a/x.mp3")
+    intake.notice(b"a", closed=[b"a/x.mp3"], source=Source.WATCH)
+    clock.run(0.5)
+    assert states() == {b"a/x.mp3": [S.SETTLING]}
+    clock.run(1)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_task_ends_when_its_files_have_and_later_files_make_a_new_one(intake, clock, put, work, store):
+    """New files in a done directory are a task of their own, with those files only."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+    clock.run(1)
+    first = store.last_task(b"a")
+    assert first.state is TaskState.COMPLETED
+    put("a/y.mp3")
+    intake.notice(b"a", source=Source.WATCH)
+    clock.run(6)
+    assert work() == [b"a/y.mp3"]
+    clock.run(1)
+    second = store.last_task(b"a")
+    assert second.id != first.id
+    assert [row.path for row in store.files(second.id).rows] == [b"a/y.mp3"]
+
+
+def test_new_files_join_an_active_task(intake, clock, put, store):
+    """While a directory's task is active there is no second one."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(2)
+    put("a/b/y.mp3")
+    intake.notice(b"a/b", source=Source.WATCH)
+    clock.run(1)
+    (task,) = store.active_tasks()
+    assert {row.path for row in store.files(task.id).rows} == {b"a/x.mp3", b"a/b/y.mp3"}
+
+
+def test_a_task_waits_until_its_directory_is_quiet(intake, clock, put, work, store):
+    """A file that ends while others still come does not end its task."""
+    put("a/x.mp3")
+    intake.notice(b"a", moved=[b"a"], source=Source.WATCH)
+    clock.run(1)
+    work()
+    for _ in range(4):
+        intake.notice(b"a", source=Source.WATCH)
+        clock.run(2)
+    assert store.active_tasks()
+    clock.run(6)
+    assert not store.active_tasks()
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["same process", "restarted, database deleted"])
+def test_what_is_done_stays_done(fresh, intake, make_intake, make_clock, put, transcribe, states, store):
+    """A JSON beside the source is enough, whatever options would be taken now."""
+    transcribe(put("a/x.mp3"), language="fr", model="tiny")
+    for each in [intake, make_intake()] if fresh else [intake]:
+        each.notice_all(Source.RESCAN)
+        make_clock(each).run(2)
+    assert states() == {}
+    assert store.last_task(b"a") is None
+
+
+def test_touching_a_done_file_redoes_nothing(intake, clock, put, work, states, workdir):
+    """Another mtime with the same content is the same source."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    os.utime(workdir / "a/x.mp3", (1, 1))
+    intake.notice_all(Source.RESCAN)
+    clock.run(7)
+    assert states() == {b"a/x.mp3": [S.DONE]}
+
+
+def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(intake, clock, put, work, states):
+    """Other content is another source; the old transcript keeps its row until the new one is there."""
+    put("a/x.mp3", b"first")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    put("a/x.mp3", b"second")
+    intake.notice(b"a", source=Source.WATCH)
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.DONE, S.QUEUED]}
+    work()
+    assert states() == {b"a/x.mp3": [S.DONE]}
+
+
+def test_outputs_removed_by_hand_are_not_made_again(intake, make_intake, make_clock, clock, put, work, states, workdir):
+    """The queue remembers, after a restart too."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    (workdir / "a/x.json").unlink()
+    for each in (intake, make_intake()):
+        each.notice_all(Source.RESCAN)
+        make_clock(each).run(6)
+    assert states() == {b"a/x.mp3": [S.DONE]}
+
+
+def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(intake, clock, put, states, store, workdir):
+    """Gone fails nothing and is not for good."""
+    put("a/x.mp3")
+    put("a/y.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    (workdir / "a/x.mp3").rename(workdir / "kept")
+    intake.notice(b"a", source=Source.WATCH)
+    clock.run(1)
+    (row,) = store.in_state(S.SKIPPED)
+    assert (row.path, row.error.code) == (b"a/x.mp3", "gone")
+    (workdir / "kept").rename(workdir / "a/x.mp3")
+    intake.notice(b"a", source=Source.WATCH)
+    clock.run(6)
+    assert states() == {b"a/y.mp3": [S.QUEUED], b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_settling_file_that_goes_is_skipped(intake, clock, put, store, workdir):
+    """Deleted before it was whole: no error of its task."""
+    put("a/x.mp3")
+    put("notes.txt")
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    shutil.rmtree(workdir / "a")
+    clock.run(20)
+    (row,) = store.in_state(S.SKIPPED)
+    assert row.error.code == "gone"
+    assert store.last_task(b"a").state is TaskState.COMPLETED
+
+
+def test_a_nowhisper_put_there_later_takes_waiting_files_out(intake, clock, put, store):
+    """Those still waiting are skipped; removing it brings them back."""
+    put("a/b/x.mp3")
+    put("a/y.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    put("a/b/.nowhisper", b"")
+    intake.notice(b"a/b", source=Source.WATCH)
+    clock.run(1)
+    (row,) = store.in_state(S.SKIPPED)
+    assert (row.path, row.error.code) == (b"a/b/x.mp3", "kept_out")
+
+
+def test_whisper_toml_gives_its_subtree_options_nearest_first(intake, clock, put, store):
+    """Outer ones hold where an inner one says nothing."""
+    put("whisper.toml", b'language = "English"\ntask = "translate"')
+    put("a/whisper.toml", b'language = "French"')
+    put("a/b/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(0)
+    (row,) = store.in_state(S.SETTLING)
+    assert row.options == {"language": "fr", "task": "translate"}
+
+
+def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(intake, clock, put, store, states):
+    """The message names the file and the closest key."""
+    put("a/x.mp3")
+    put("a/whisper.toml", b'langage = "French"')
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    (row,) = store.in_state(S.FAILED)
+    assert row.error.code == "bad_options"
+    assert "a/whisper.toml" in row.error.message
+    assert "language" in row.error.message
+    put("a/whisper.toml", b'language = "French"')
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(intake, clock, put, store, workdir, tmp_path):
+    """It fails alone; the rest of its directory is done."""
+    (tmp_path / "secret.mp3").write_bytes(b"secret")
+    put("a/x.mp3")
+    (workdir / "a/out.mp3").symlink_to(tmp_path / "secret.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    (row,) = store.in_state(S.FAILED)
+    assert (row.path, row.error.code) == (b"a/out.mp3", "outside_workdir")
+    assert [each.path for each in store.in_state(S.QUEUED)] == [b"a/x.mp3"]
+
+
+def test_the_same_content_at_a_new_path_gets_copies(make_intake, make_clock, put, work, states, store):
+    """Hashed only where a done source has this size; nothing is transcribed."""
+    copied = []
+
+    def copy(twin, path, fingerprint):
+        copied.append((twin.path, path, fingerprint.size))
+        return evidence.Evidence.written(make_evidence, twin.path, twin.fingerprint)
+
+    intake = make_intake(copy=copy)
+    make_evidence = intake._arrivals._evidence
+    clock = make_clock(intake)
+    put("a/x.mp3", b"same")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    put("b/other.mp3", b"same")
+    put("b/third.mp3", b"diff")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert copied == [(b"a/x.mp3", b"b/other.mp3", 4)]
+    assert states()[b"b/other.mp3"] == [S.SKIPPED]
+    assert states()[b"b/third.mp3"] == [S.QUEUED]
+
+
+def test_an_emptied_workdir_suspends_everything_and_goes_on_by_itself(intake, clock, put, workdir, states):
+    """An unmounted share looks just like that: nothing counts as deleted."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    (workdir / "a").rename(workdir.parent / "away")
+    intake.notice_all(Source.RESCAN)
+    clock.run(5)
+    assert "suddenly empty" in intake.suspended
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+    (workdir.parent / "away").rename(workdir / "a")
+    clock.run(5)
+    assert intake.suspended is None
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_missing_workdir_suspends(intake, clock, workdir):
+    """Its reason is given in words."""
+    workdir.rename(workdir.parent / "away")
+    clock.run(0)
+    assert "No such file" in intake.suspended
+
+
+def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(intake, clock, put, transcribe, monkeypatch, store):
+    """Unchanged files cost one stat."""
+    for number in range(20):
+        transcribe(put(f"a/{number}.mp3"))
+    intake.notice_all(Source.RESCAN)
+    clock.run(0)
+    monkeypatch.setattr(evidence.outputs, "written_for", None)
+    monkeypatch.setattr(store, "known", None)
+    intake.notice_all(Source.RESCAN)
+    clock.run(0)
+    assert intake.last_scan is not None
+
+
+def test_a_healed_permission_is_noticed(intake, clock, put, store, states, monkeypatch):
+    """A file that failed as unreadable is done once it can be read."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    (row,) = store.lease("worker", 1)
+    from pipeline.queue.records import Lease  # noqa: PLC0415
+    from pipeline.tasks import Problem  # noqa: PLC0415
+
+    readable = False
+    monkeypatch.setattr(os, "access", lambda *_args, **_kwargs: readable)
+    store.fail(Lease(row.epoch, row.token, row.id), Problem(code="unreadable", message="no"))
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.FAILED]}
+    readable = True
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_one_shot_waits_for_open_writers_only(make_intake, make_clock, put, states, workdir):
+    """No quiet time, but the veto stands."""
+    intake = make_intake(quiet_seconds=0.0, settle_looks=False)
+    put("a/x.mp3")
+    intake.submit("a", Source.CLI)
+    with (workdir / "a/y.mp3").open("wb"):
+        intake.submit("a", Source.CLI)
+        make_clock(intake).run(0)
+        assert states() == {b"a/x.mp3": [S.QUEUED], b"a/y.mp3": [S.SETTLING]}
+    assert intake_module.PAUSE_S < 1
+
+
+def test_names_that_are_not_utf8_or_odd_pass(intake, clock, put, states):
+    """Paths are bytes."""
+    names = [b"a/\xff\xfe.mp3", b"a/new\nline.wav", b"a/-dash.ogg", b"a/100%.flac", b"\xe9t\xe9/x.mp3"]
+    for name in names:
+        put(name)
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert states() == {name: [S.QUEUED] for name in names}

@@ -1,0 +1,347 @@
+"""What somebody asks for is done once, and done again only where they ask for something else."""
+
+import os
+import threading
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from pipeline.errors import BadOptionsError, BadPathError, NotFoundError, PipelineError, UnavailableError
+from pipeline.ingest.intake import Intake
+from pipeline.queue.records import Lease
+from pipeline.tasks import FileState, Problem, Source, TaskState
+
+S = FileState
+
+
+@pytest.fixture
+def post(intake):
+    """POST a directory."""
+
+    def submit(dirname, /, named=None, **rules):
+        return intake.submit(dirname, Source.API, named or {}, **rules)
+
+    return submit
+
+
+def test_ten_requests_at_once_are_one_task(post, put, store):
+    """Whoever comes second gets the first one's task."""
+    put("a/x.mp3")
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(post("a").id)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 10
+    assert len(set(answers)) == 1
+    assert len(store.in_state(S.SETTLING)) == 1
+
+
+def test_a_done_directory_answers_with_the_task_that_did_it(post, clock, put, work):
+    """However often it is asked."""
+    put("a/x.mp3")
+    first = post("a")
+    clock.run(6)
+    work()
+    clock.run(1)
+    assert [post("a").id, post(b"a/").id, post("./a//").id] == [first.id] * 3
+    assert post("a").state is TaskState.COMPLETED
+
+
+def test_a_directory_done_by_its_parents_task_answers_with_that(intake, post, clock, put, work, store):
+    """The watcher did all of `a`; a request for `a/b` asks for nothing new."""
+    put("a/b/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    clock.run(1)
+    assert post("a/b").id == store.last_task(b"a").id
+
+
+def test_done_before_the_database_was_deleted_is_a_completed_task_of_skipped_files(post, put, transcribe, store):
+    """Nothing is transcribed again."""
+    transcribe(put("a/x.mp3"))
+    task = post("a")
+    assert task.state is TaskState.COMPLETED
+    (row,) = store.files(task.id).rows
+    assert (row.state, row.language, row.outputs) == (S.SKIPPED, "en", ("a/x.json",))
+    assert post("a").id == task.id
+
+
+def test_another_language_redoes_a_done_directory(post, clock, put, work, store):
+    """Named options that contradict what is written make a new task, once."""
+    put("a/x.mp3")
+    first = post("a")
+    clock.run(6)
+    work()
+    clock.run(1)
+    second = post("a", {"language": "French"})
+    assert second.id != first.id
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+    clock.run(1)
+    assert post("a", {"language": "fr"}).id == second.id
+    assert store.task(second.id).state is TaskState.COMPLETED
+
+
+def test_force_redoes_what_is_done(post, clock, put, work):
+    """Whatever lies there."""
+    put("a/x.mp3")
+    first = post("a")
+    clock.run(6)
+    work()
+    clock.run(1)
+    assert post("a", force=True).id != first.id
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+
+
+def test_options_of_a_second_request_apply_to_files_not_yet_started(intake, post, clock, put, store):
+    """The active task takes them over, also those the watcher brought."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    (task,) = store.active_tasks()
+    assert post("a", {"language": "fr"}, priority=3, callback_url="http://x/").id == task.id
+    (row,) = store.in_state(S.SETTLING)
+    assert (row.options, row.priority) == ({"language": "fr"}, 3)
+    assert store.task(task.id).callback_url == "http://x/"
+
+
+def test_a_file_being_transcribed_is_done_again_after_if_the_text_would_change(post, clock, put, store, states):
+    """A second row waits for the first to end; asking the same again adds none."""
+    put("a/x.mp3")
+    post("a")
+    clock.run(6)
+    store.lease("worker", 1)
+    post("a", {"language": "fr"})
+    post("a", {"language": "fr"})
+    assert states() == {b"a/x.mp3": [S.LEASED, S.SETTLING]}
+
+
+def test_a_request_inside_an_active_task_takes_unstarted_files_along(intake, post, clock, put, store):
+    """A task of its own, with its own options."""
+    put("a/b/x.mp3")
+    put("a/c/y.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    (outer,) = store.active_tasks()
+    inner = post("a/b", {"language": "fr"})
+    assert inner.id != outer.id
+    assert [(row.path, row.options) for row in store.files(inner.id).rows] == [(b"a/b/x.mp3", {"language": "fr"})]
+    assert [row.path for row in store.files(outer.id).rows] == [b"a/c/y.mp3"]
+    assert post("a/b").id == inner.id
+
+
+def test_a_task_whose_files_all_went_along_says_so(intake, post, clock, put, store):
+    """It ends, with the reason."""
+    put("a/b/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    (outer,) = store.active_tasks()
+    post("a/b")
+    clock.run(6)
+    assert store.task(outer.id).error.code == "taken_along"
+
+
+def test_failed_files_are_tried_again_when_somebody_asks(intake, post, clock, put, store, states):
+    """Not by the watcher, but by a request."""
+    put("a/x.mp3")
+    first = post("a")
+    clock.run(6)
+    (row,) = store.lease("worker", 1)
+    store.fail(Lease(row.epoch, row.token, row.id), Problem(code="not_media", message="no"))
+    clock.run(1)
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    assert states() == {b"a/x.mp3": [S.FAILED]}
+    assert post("a").id != first.id
+    assert states() == {b"a/x.mp3": [S.SETTLING]}
+
+
+def test_outputs_removed_are_made_again_when_somebody_asks(post, clock, put, work, workdir):
+    """The row of the first time steps aside."""
+    put("a/x.mp3")
+    post("a")
+    clock.run(6)
+    work()
+    clock.run(1)
+    (workdir / "a/x.json").unlink()
+    post("a")
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+
+
+def test_a_directory_without_media_is_a_failed_task(post, put, workdir):
+    """With a code and words; the same one however often it is asked."""
+    put("a/notes.txt")
+    task = post("a")
+    assert (task.state, task.error.code) == (TaskState.FAILED, "no_media")
+    assert post("a").id == task.id
+    (workdir / "empty").mkdir()
+    assert post("empty").error.code == "no_media"
+
+
+def test_a_directory_kept_out_says_why_it_has_no_media(post, put):
+    """`.nowhisper` anywhere on the way counts."""
+    put("a/b/x.mp3")
+    put("a/.nowhisper", b"")
+    assert ".nowhisper" in post("a/b").error.message
+
+
+def test_one_media_file_may_be_named(post, put, store):
+    """Its path is the task's dirname; a loose one too."""
+    put("a/x.mp3")
+    put("a/y.mp3")
+    put("loose.mp3")
+    assert [row.path for row in store.files(post("a/x.mp3").id).rows] == [b"a/x.mp3"]
+    assert [row.path for row in store.files(post("loose.mp3").id).rows] == [b"loose.mp3"]
+
+
+def test_a_single_files_task_completes(post, clock, put, work, store):
+    """It ends like any other."""
+    put("loose.mp3")
+    task = post("loose.mp3")
+    clock.run(6)
+    assert work() == [b"loose.mp3"]
+    clock.run(1)
+    assert store.task(task.id).state is TaskState.COMPLETED
+
+
+def test_the_root_means_loose_files(post, put, store):
+    """`.` is not the whole workdir."""
+    put("a/x.mp3")
+    put("loose.mp3")
+    assert [row.path for row in store.files(post(".").id).rows] == [b"loose.mp3"]
+
+
+def test_include_and_exclude_choose(post, put, store):
+    """Globs on the path below the directory, or on the name; what they leave goes its usual way."""
+    for name in ("a/x.mp3", "a/y.wav", "a/b/z.mp3", "a/b/draft.mp3"):
+        put(name)
+    task = post("a", include=["*.mp3"], exclude=["b/draft*"])
+    assert [row.path for row in store.files(task.id).rows] == [b"a/b/z.mp3", b"a/x.mp3"]
+    assert task.options == {"include": ("*.mp3",), "exclude": ("b/draft*",)}
+
+
+def test_what_an_active_task_excludes_comes_after_it(intake, post, clock, put, work, states):
+    """The watcher neither adds it to that task nor forgets it."""
+    put("a/x.mp3")
+    put("a/y.wav")
+    post("a", exclude=["*.wav"])
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+    clock.run(6)
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert work() == [b"a/y.wav"]
+
+
+def test_named_options_win_over_whisper_toml(post, put, store):
+    """The file says what holds where nothing is named."""
+    put("a/x.mp3")
+    put("a/whisper.toml", b'language = "en"\nword_timestamps = true')
+    post("a", {"language": "fr"})
+    (row,) = store.in_state(S.SETTLING)
+    assert row.options == {"language": "fr", "word_timestamps": True}
+
+
+def test_rendering_options_render_again_from_the_json(make_intake, put, transcribe):
+    """No text changes, so nothing is transcribed."""
+    rendered = []
+    intake = make_intake(render=lambda path, named: rendered.append((path, named["max_line_width"])))
+    transcribe(put("a/x.mp3"), word_timestamps=True)
+    assert intake.submit("a", Source.API, {"max_line_width": 40}).state is TaskState.COMPLETED
+    assert rendered == [(b"a/x.mp3", 40)]
+
+
+@pytest.mark.parametrize("dirname", ["", "/", "/etc", "..", "../x", "a/../../x", "a/..", "a\0b", "\ud800", "a/" + "n" * 300])
+def test_a_bad_path_is_refused(post, dirname, put):
+    """Absolute, upwards, NUL, no name, too long."""
+    put("a/x.mp3")
+    with pytest.raises(BadPathError):
+        post(dirname)
+
+
+def test_a_path_through_a_link_that_leaves_is_refused(post, workdir, tmp_path):
+    """As the last part and in the middle."""
+    (tmp_path / "elsewhere/inner").mkdir(parents=True)
+    (tmp_path / "elsewhere/inner/x.mp3").write_bytes(b"x")
+    (workdir / "out").symlink_to(tmp_path / "elsewhere")
+    for dirname in ("out", "out/inner", "out/inner/x.mp3"):
+        with pytest.raises(BadPathError):
+            post(dirname)
+
+
+def test_a_link_that_stays_inside_means_its_target(post, put, workdir):
+    """One directory, one task, by whatever name."""
+    put("a/x.mp3")
+    (workdir / "alias").symlink_to("a")
+    assert post("alias").dirname == b"a"
+
+
+def test_a_file_that_is_no_media_is_refused(post, put):
+    """By its extension."""
+    put("a/notes.txt")
+    with pytest.raises(BadPathError):
+        post("a/notes.txt")
+
+
+def test_what_is_not_there_is_not_found(post, put):
+    """Also below a file."""
+    put("a/x.mp3")
+    for dirname in ("nowhere", "a/nowhere", "a/x.mp3/below"):
+        with pytest.raises(NotFoundError):
+            post(dirname)
+
+
+def test_an_unknown_option_is_refused_before_anything_is_made(post, put, store):
+    """Nothing half-done."""
+    put("a/x.mp3")
+    with pytest.raises(BadOptionsError):
+        post("a", {"langage": "fr"})
+    assert store.active_tasks() == []
+
+
+def test_nothing_is_taken_while_the_workdir_is_away(post, workdir):
+    """It may be back in a moment."""
+    workdir.rename(workdir.parent / "away")
+    with pytest.raises(UnavailableError):
+        post("a")
+
+
+SEGMENTS = st.one_of(
+    st.sampled_from(["..", ".", "", "a", "out", "x.mp3", "~", "\0", "%2e%2e", "..\\", "\udcff", "\ud800", "é", "\n"]),
+    st.text(max_size=8),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=st.lists(SEGMENTS, max_size=6), absolute=st.booleans())
+def test_no_dirname_escapes_or_breaks(parts, absolute, fuzzed):
+    """Whatever it is, it is refused in our words, or means a place in the workdir."""
+    intake, root = fuzzed
+    dirname = ("/" if absolute else "") + "/".join(parts)
+    try:
+        task = intake.submit(dirname, Source.API)
+    except PipelineError as error:
+        assert isinstance(error, (BadPathError, NotFoundError))
+        return
+    real = os.path.realpath(os.path.join(root, task.dirname))  # noqa: PTH118 - bytes
+    assert real == root or real.startswith(root + b"/")
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory):
+    """An Intake of a workdir with a link that leaves it."""
+    from pipeline.queue.database import open_database  # noqa: PLC0415
+    from pipeline.queue.store import TaskStore  # noqa: PLC0415
+
+    base = tmp_path_factory.mktemp("fuzz")
+    (base / "workdir/a").mkdir(parents=True)
+    (base / "workdir/a/x.mp3").write_bytes(b"x")
+    (base / "workdir/out").symlink_to(base)
+    database = open_database(f"sqlite:///{base}/queue.db")
+    yield Intake(TaskStore(database), base / "workdir", output_dir=None, quiet_seconds=5.0), os.fsencode(base / "workdir")
+    database.close()
