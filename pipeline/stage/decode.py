@@ -34,8 +34,13 @@ STALL_SECONDS = 45.0  # without a byte while we read; less than the supervisor w
 BLOCK_BYTES = 2 * SAMPLE_RATE * 2  # two seconds of s16
 _READ = 1 << 16
 _KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
-_TRANSIENT = {"Permission denied": UnreadableError, "Input/output error": ReadFailedError,
-              "Stale file handle": ReadFailedError, "Cannot allocate memory": CorruptError}  # fmt: skip
+_SAID = {
+    "Permission denied": UnreadableError,
+    "Input/output error": ReadFailedError,
+    "Stale file handle": ReadFailedError,
+    "moov atom not found": CorruptError,  # a recorder that died before it wrote the index
+    "Cannot allocate memory": CorruptError,  # our limit: no recording needs so much
+}
 
 
 class Decoder:
@@ -135,7 +140,7 @@ class Decoder:
 
     def _why_nothing(self) -> MediaError:
         said = " ".join(self._log.errors)
-        for words, error in _TRANSIENT.items():
+        for words, error in _SAID.items():
             if words in said:
                 return error(self._source.name)
         if not self._log.opened:

@@ -26,10 +26,13 @@ STREAMS = 100
 CPU_BASE_S = 600
 CPU_BYTES_PER_S = 100_000  # a slow core decodes 8 kbit/s speech at 100 times its speed
 
-# Soft before hard: FFmpeg then ends by itself and says why. No file may be written, no core dumped.
-_LIMITED = (
-    'ulimit -c 0 -f 0 -n "$1" -v "$2"; ulimit -S -t "$3"; ulimit -H -t "$(($3 + 5))"; shift 3; exec "$@"'
-)
+# No core dumped, no file written. Soft CPU limit before hard: FFmpeg then ends by itself and says why.
+# One ulimit a limit: dash heeds only the last option of a call.
+_LIMITED = """
+ulimit -c 0; ulimit -f 0; ulimit -n "$1"; ulimit -v "$2"; ulimit -S -t "$3"; ulimit -H -t $(($3 + 5))
+shift 3
+exec "$@"
+"""
 
 
 @cache

@@ -1,0 +1,232 @@
+"""Tracks offer windows and judge replies as whisper does; the packer fills batches from all of them in turn."""
+
+import numpy as np
+import pytest
+
+from pipeline.options import Options
+from pipeline.relay.messages import Window
+from pipeline.stage.cut import Clip
+from pipeline.stage.pack import PATIENCE_S, Packer
+from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.track import Track
+from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply, Span
+
+FRENCH = Options(language="fr")
+
+
+def clip(number, seconds=20.0, speech=None):
+    """Return the clip of this number in a file of clips half a minute apart."""
+    start = number * 30 * SAMPLE_RATE
+    spans = tuple(Span(start + int(a * SAMPLE_RATE), start + int(b * SAMPLE_RATE)) for a, b in speech or ())
+    return Clip(start, np.full(int(seconds * SAMPLE_RATE), 100 + number, np.int16), spans if speech else None)
+
+
+def reply(text=" bonjour", end=20.0, **changes):
+    """Return a good reply with one segment."""
+    values = {
+        "language": "fr", "segments": (Heard(start=0.0, end=end, text=text, tokens=(1, 2)),), "tokens": (1, 2),
+        "consumed": end, "temperature": 0.0, "avg_logprob": -0.3, "compression_ratio": 1.3, "no_speech_prob": 0.01,
+    }  # fmt: skip
+    return Reply(**(values | changes))
+
+
+def track(*clips, options=FRENCH, **more):
+    made = Track(options, sha256="ab" * 32, **more)
+    for each in clips:
+        made.feed(each)
+    return made
+
+
+def answer(made, *replies):
+    """Answer the next offers in turn; return the requests."""
+    requests = []
+    for each in replies:
+        window, request = made.offer()
+        requests.append(request)
+        made.take(window, each)
+    return requests
+
+
+def test_all_windows_of_one_file_can_be_out_at_once():
+    """One long file alone fills a batch."""
+    made = track(*(clip(number) for number in range(5)))
+    assert made.ready == 5
+    assert [made.offer()[0] for _ in range(5)] == [number * 480_000 for number in range(5)]
+    assert made.ready == 0
+
+
+def test_other_windows_wait_for_the_language():
+    """It is detected once, on the first window, and holds for the file."""
+    made = track(clip(0), clip(1), clip(2), options=Options())
+    assert made.ready == 1
+    window, request = made.offer()
+    assert request.language is None
+    assert made.ready == 0
+    made.take(window, reply(language="fr"))
+    assert made.ready == 2
+    assert made.offer()[1].language == "fr"
+
+
+def test_segments_carry_the_seconds_of_the_file():
+    """A window's own seconds are moved by its start, words too, and end where the window ends."""
+    words = ({"word": " bon", "start": 1.0, "end": 1.5, "probability": 0.9},)
+    heard = Heard(start=1.0, end=29.0, text=" bon", tokens=(7,), words=words)
+    made = track(clip(2))
+    answer(made, reply(segments=(heard,)))
+    (window,) = made.harvest()
+    (segment,) = window.segments
+    assert (segment.start, segment.end, segment.seek) == (61.0, 80.0, 6000)
+    assert segment.words == ({"word": " bon", "start": 61.0, "end": 61.5, "probability": 0.9},)
+    assert (window.start, window.end, window.next_start) == (960_000, 1_280_000, 1_280_000)
+
+
+def test_a_failed_window_comes_back_hotter_with_the_same_samples():
+    """Fallback climbs the temperatures; what the last one says is taken."""
+    made = track(clip(0))
+    requests = answer(made, *[reply(avg_logprob=-2.0)] * 5, reply(" enfin", temperature=1.0, avg_logprob=-2.0))
+    assert [request.temperature for request in requests] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert len({id(request.pcm) for request in requests}) == 1
+    assert len({request.seed for request in requests}) == 6
+    assert made.harvest()[0].segments[0].text == " enfin"
+
+
+def test_what_follows_the_last_timestamp_is_offered_again():
+    """No speech is dropped at the end of a window: whisper would seek there."""
+    made = track(clip(0, 20, speech=[(0, 8), (9, 19)]))
+    first, second = answer(made, reply(" un", end=8.5, single_ending=False), reply(" deux", end=11.5))
+    assert (len(first.pcm), len(second.pcm)) == (20 * SAMPLE_RATE, int(11.5 * SAMPLE_RATE))
+    (window,) = made.harvest()
+    assert [(each.text, each.start, each.end) for each in window.segments] == [(" un", 0.0, 8.5), (" deux", 8.5, 20.0)]
+
+
+def test_a_rest_without_speech_is_let_go():
+    """Silence after the last timestamp would only make Whisper invent words."""
+    made = track(clip(0, 20, speech=[(0, 8)]))
+    answer(made, reply(end=8.2))
+    assert made.ready == 0
+
+
+def test_a_window_without_speech_has_no_text():
+    """Improbable text with a high probability of silence is dropped, without fallback."""
+    made = track(clip(0))
+    answer(made, reply(" Merci.", no_speech_prob=0.9, avg_logprob=-1.5))
+    assert made.harvest()[0].segments == ()
+
+
+def test_the_file_is_finished_when_its_end_is_known():
+    """Windows may finish in any order; the file has them in order."""
+    made = track(clip(0), clip(1))
+    offers = [made.offer(), made.offer()]
+    made.take(offers[1][0], reply(" deux"))
+    assert [window.start for window in made.harvest()] == [480_000]
+    made.take(offers[0][0], reply(" un"))
+    assert not made.finished
+    made.end()
+    assert made.finished
+    assert [window.segments[0].text for window in made.windows] == [" un", " deux"]
+    assert [window.start for window in made.harvest()] == [0]
+
+
+def test_finished_windows_of_an_earlier_lease_are_not_offered():
+    """Resumed windows are taken as they are, and say which language it was."""
+    before = Window(start=0, end=clip(0).end, next_start=clip(0).end, language="fr")
+    made = track(options=Options(), resume=[before])
+    assert made.feed(clip(0)) is False
+    assert made.feed(clip(1)) is True
+    assert made.offer()[1].language == "fr"
+    assert made.windows == (before,)
+    assert made.harvest() == ()
+
+
+def test_a_window_cut_elsewhere_is_done_anew():
+    """A resumed window counts only for exactly the same stretch."""
+    made = track(resume=[Window(start=0, end=123, next_start=123)])
+    assert made.feed(clip(0)) is True
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({}, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        ({"temperature": 0.5}, [0.5, 0.7, 0.9]),
+        ({"temperature_increment_on_fallback": None}, [0.0]),
+        ({"temperature": 1.0}, [1.0]),
+    ],
+)
+def test_temperatures_are_whispers(named, expected):
+    """The steps of whisper's command line: numpy.arange(temperature, 1.0 + 1e-6, increment)."""
+    assert temperatures(Options(**named)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed", "silent"),
+    [
+        ({}, False, False),
+        ({"compression_ratio": 2.5}, True, False),
+        ({"avg_logprob": -1.1}, True, False),
+        ({"avg_logprob": -1.1, "no_speech_prob": 0.7}, False, True),
+        ({"no_speech_prob": 0.7}, False, False),
+        ({"compression_ratio": 2.5, "no_speech_prob": 0.7}, True, False),
+        ({"compression_ratio": 2.5, "avg_logprob": -1.1, "no_speech_prob": 0.7}, False, True),
+    ],
+)
+def test_replies_are_judged_as_whisper_judges_them(changes, failed, silent):
+    """The thresholds of whisper/transcribe.py, and how they work together."""
+    assert (has_failed(reply(**changes), FRENCH), is_silence(reply(**changes), FRENCH)) == (failed, silent)
+
+
+def test_seeds_depend_on_file_window_and_temperature_only():
+    """The same in every run, different for each window and temperature, and small enough for torch."""
+    seeds = {seed("ab", 0, 0.2), seed("ab", 0, 0.4), seed("ab", 1, 0.2), seed("cd", 0, 0.2)}
+    assert len(seeds) == 4
+    assert max(seeds) < 2**63
+
+
+# ---- the packer ----
+
+
+def packed(packer, size, now=0.0, *, coming=False):
+    return [(row.track, row.window) for row in packer.batch(now, size, more_coming=coming)]
+
+
+def test_a_batch_takes_windows_of_all_files_in_turn():
+    """A short file is not stuck behind a long one."""
+    packer = Packer()
+    long, short = track(*(clip(number) for number in range(9))), track(clip(0))
+    packer.add(long)
+    packer.add(short)
+    assert packed(packer, 4) == [(long, 0), (short, 0), (long, 480_000), (long, 960_000)]
+
+
+def test_every_file_is_served_before_any_is_served_twice():
+    """With more files than rows, the next batch begins where the last one ended."""
+    packer = Packer()
+    files = [track(clip(0), clip(1)) for _ in range(5)]
+    for each in files:
+        packer.add(each)
+    served = [file for _ in range(3) for file, _ in packed(packer, 2)]
+    assert served == [*files, files[0]]
+
+
+def test_a_partial_batch_waits_while_more_is_coming():
+    """Not for ever: decoding may be slow."""
+    packer = Packer()
+    packer.add(track(clip(0)))
+    assert packed(packer, 4, 10.0, coming=True) == []
+    assert len(packed(packer, 4, 10.0 + PATIENCE_S, coming=True)) == 1
+
+
+def test_a_partial_batch_goes_at_once_when_nothing_else_comes():
+    """The last windows of the night wait for nobody."""
+    packer = Packer()
+    packer.add(track(clip(0)))
+    assert len(packed(packer, 4)) == 1
+
+
+def test_a_file_that_left_is_not_served():
+    """Cancelled files take no place."""
+    packer = Packer()
+    gone = track(clip(0))
+    packer.add(gone)
+    packer.remove(gone)
+    assert packed(packer, 4) == []
