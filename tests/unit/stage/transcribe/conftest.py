@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAMPLES = Path(__file__).parents[4] / "samples"
 TINY = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=1, n_audio_layer=2,
-    n_vocab=51865, n_text_ctx=448, n_text_state=64, n_text_head=1, n_text_layer=2,
+    n_vocab=51865, n_text_ctx=48, n_text_state=64, n_text_head=1, n_text_layer=2,
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def recording() -> Callable[[str], np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Whisper:
-    """A multilingual Whisper of two small layers with random weights: real code, no real words."""
+    """Return a multilingual Whisper of two small layers with random weights: real code, no real words."""
     torch.manual_seed(0)
     model = Whisper(TINY)
     for parameter in model.parameters():
@@ -46,7 +46,7 @@ def tiny_model() -> Whisper:
 
 @pytest.fixture
 def model_bin(tiny_model: Whisper) -> bytes:
-    """The same model in CTranslate2's binary form, float16, its attention projections fused."""
+    """Return the same model in CTranslate2's binary form, float16, its attention projections fused."""
     return to_ctranslate2(tiny_model)
 
 
@@ -96,7 +96,11 @@ def _linear(at: str, *fused: torch.nn.Linear) -> dict[str, torch.Tensor]:
 
 def _binary(variables: dict[str, np.ndarray]) -> bytes:
     settings = {"decoder/num_heads": np.array(1, np.int16), "decoder/pre_norm": np.array(1, np.int8)}
-    parts = [struct.pack("<I", 6), _text("WhisperSpec"), struct.pack("<II", 3, len(variables) + len(settings))]
+    parts = [
+        struct.pack("<I", 6),
+        _text("WhisperSpec"),
+        struct.pack("<II", 3, len(variables) + len(settings)),
+    ]
     for name, array in {**settings, **variables}.items():
         kind = {"float16": 4, "int16": 2, "int8": 1}[array.dtype.name]
         shape = struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape)

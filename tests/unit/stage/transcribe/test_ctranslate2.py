@@ -11,7 +11,9 @@ from pipeline.stage.transcribe import ctranslate2
 def test_every_weight_comes_back_under_whispers_name(model_bin: bytes, tiny_model: Whisper) -> None:
     """What CTranslate2 fused and renamed is split and named as openai-whisper has it, value for value."""
     variables = ctranslate2.read(model_bin)
-    weights = {name: torch.from_numpy(np.array(array)) for name, array in ctranslate2.state_dict(variables).items()}
+    weights = {
+        name: torch.from_numpy(np.array(array)) for name, array in ctranslate2.state_dict(variables).items()
+    }
 
     expected = {name: value.half() for name, value in tiny_model.state_dict().items()}
 
@@ -25,7 +27,7 @@ def test_dimensions_are_read_off_the_shapes(model_bin: bytes, tiny_model: Whispe
 
 
 def test_a_key_with_a_bias_is_refused(model_bin: bytes) -> None:
-    """whisper has no place for one, so such a model is another one."""
+    """Whisper has no place for one, so such a model is another one."""
     variables = ctranslate2.read(model_bin)
     name = "encoder/layer_0/self_attention/linear_0/bias"
     variables[name] = np.ones_like(variables[name])

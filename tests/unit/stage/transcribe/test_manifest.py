@@ -10,7 +10,9 @@ from pipeline.stage.transcribe import manifest
 from pipeline.stage.transcribe.manifest import Manifest, replacing
 
 
-def test_a_file_is_read_once_while_size_and_mtime_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_read_once_while_size_and_mtime_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Start-up does not hash gigabytes again."""
     weights = tmp_path / "base.pt"
     weights.write_bytes(b"weights")
@@ -72,4 +74,4 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
 
     with pytest.raises(OSError):  # noqa: PT011 - our own
         write()
-    assert [("base.pt", b"old")] == [(each.name, each.read_bytes()) for each in tmp_path.iterdir()]
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("base.pt", b"old")]

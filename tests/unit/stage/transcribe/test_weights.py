@@ -35,7 +35,7 @@ def convert(_source: Packaged, target: Path, _report: object) -> str:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """whisper's host cannot be reached; `base.pt` would have GOOD's hash; a package index has `base`."""
+    """Whisper's host cannot be reached; `base.pt` would have GOOD's hash; a package index has `base`."""
     monkeypatch.setattr(weights, "official", lambda name: Official(f"https://host/{DIGEST}/{name}.pt"))
     monkeypatch.setattr(weights, "download", unreachable)
     monkeypatch.setattr(weights, "unpack", convert)
@@ -65,7 +65,7 @@ def test_a_damaged_conversion_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "base.from-ctranslate2.pt").write_bytes(b"thE weights")
     os.utime(tmp_path / "base.from-ctranslate2.pt", ns=(1, 1))
 
-    assert GOOD == ensure("base", tmp_path, ignore).path.read_bytes()
+    assert ensure("base", tmp_path, ignore).path.read_bytes() == GOOD
 
 
 @pytest.mark.usefixtures("offline")
@@ -73,7 +73,7 @@ def test_a_conversion_of_unknown_origin_is_not_used(tmp_path: Path) -> None:
     """Without the manifest's entry nobody knows what it should be."""
     (tmp_path / "base.from-ctranslate2.pt").write_bytes(b"something")
 
-    assert GOOD == ensure("base", tmp_path, ignore).path.read_bytes()
+    assert ensure("base", tmp_path, ignore).path.read_bytes() == GOOD
 
 
 @pytest.mark.usefixtures("offline")
@@ -95,7 +95,7 @@ def _ensure(cache: Path) -> str:
 def test_two_processes_at_once_fetch_once(tmp_path: Path) -> None:
     """The second waits and finds what the first has fetched."""
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert [DIGEST] * 2 == pool.map(_ensure, [tmp_path] * 2)
+        assert pool.map(_ensure, [tmp_path] * 2) == [DIGEST] * 2
     assert (tmp_path / "conversions").read_text() == "x"
 
 

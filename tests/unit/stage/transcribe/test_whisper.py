@@ -1,0 +1,222 @@
+"""The engine with whisper's own code and random weights: what it promises does not depend on what was learned."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import whisper as openai_whisper
+from whisper.model import Whisper
+
+from pipeline.errors import BadOptionsError, ModelUnavailableError
+from pipeline.options import Options
+from pipeline.stage.transcribe.engine import OutOfMemory, Reply, Request
+from pipeline.stage.transcribe.weights import Checkpoint
+from pipeline.stage.transcribe.whisper import WhisperEngine, load
+
+GREEDY = Options(beam_size=None)
+
+
+def ignore(_what: str, _fraction: float | None) -> None:
+    pass
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_model: Whisper, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Save the random model as a checkpoint file."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    torch.save({"dims": asdict(tiny_model.dims), "model_state_dict": tiny_model.state_dict()}, path)
+    return Checkpoint(path, str(path), "0" * 64)
+
+
+@pytest.fixture
+def engine(checkpoint: Checkpoint) -> WhisperEngine:
+    return load(checkpoint, "cpu", "auto", 1, ignore)
+
+
+@pytest.fixture(scope="session")
+def noises() -> list[np.ndarray]:
+    """Windows of 3, 11 and 30 s."""
+    random = np.random.default_rng(1)
+    return [random.normal(0, 0.1, seconds * 16_000).astype(np.float32) for seconds in (3, 11, 30)]
+
+
+def request(pcm: np.ndarray, options: Options = GREEDY, **changes: object) -> Request:
+    return replace(Request(pcm=pcm, options=options, language="fr", temperature=0.0), **changes)
+
+
+def heard(reply: Reply) -> list[tuple[int, ...]]:
+    return [segment.tokens for segment in reply.segments]
+
+
+@pytest.mark.parametrize(
+    ("options", "temperature"),
+    [
+        (GREEDY, 0.0),
+        (Options(beam_size=2, patience=2.0, length_penalty=0.5), 0.0),
+        (Options(best_of=2), 0.4),
+        (replace(GREEDY, task="translate", suppress_tokens=""), 0.0),
+    ],
+    ids=["greedy", "beam", "sampled", "translate"],
+)
+def test_a_window_is_what_whisper_makes_of_it(
+    engine: WhisperEngine, tiny_model: Whisper, noises: list[np.ndarray], options: Options, temperature: float
+) -> None:
+    """Same tokens, times and figures as whisper.transcribe, with every decoding option."""
+    torch.manual_seed(7)
+    expected = openai_whisper.transcribe(
+        tiny_model, noises[1], language="fr", task=options.task, temperature=temperature, fp16=False,
+        beam_size=options.beam_size, best_of=options.best_of, patience=options.patience,
+        length_penalty=options.length_penalty, suppress_tokens=options.suppress_tokens,
+        no_speech_threshold=None,
+    )["segments"]  # fmt: skip
+    first = [segment for segment in expected if segment["seek"] == 0]
+    (reply,) = engine.transcribe([request(noises[1], options, temperature=temperature, seed=7)])
+
+    for segment, ours in zip(first, reply.segments, strict=True):
+        assert tuple(segment["tokens"]) in (
+            ours.tokens,
+            (),
+        )  # whisper.transcribe empties segments of no length
+        assert (segment["start"], segment["end"]) == pytest.approx((ours.start, ours.end))
+    assert first[0]["avg_logprob"] == pytest.approx(reply.avg_logprob, abs=1e-3)
+
+
+def test_rows_may_differ_in_every_option(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """Each row's reply is the one it gets alone."""
+    rows = [
+        request(noises[0]),
+        request(noises[1], language="en"),
+        request(noises[2], prompt=engine.prompt("Les étoiles", "fr")),
+        request(noises[0], temperature=0.6, seed=3),
+        request(noises[1], Options(beam_size=2)),
+    ]
+
+    together = engine.transcribe(rows)
+    alone = [engine.transcribe([row])[0] for row in rows]
+
+    assert [heard(reply) for reply in alone] == [heard(reply) for reply in together]
+
+
+def test_a_sample_depends_on_its_seed_only(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """The same seed gives the same words, another one others."""
+    one, other, again = (
+        engine.transcribe([request(noises[0], temperature=1.0, seed=seed)])[0].tokens for seed in (1, 2, 1)
+    )
+
+    assert one == again
+    assert one != other
+
+
+def test_an_unnamed_language_is_detected(
+    engine: WhisperEngine, tiny_model: Whisper, noises: list[np.ndarray]
+) -> None:
+    """On the window as whisper would see it; a named one is kept."""
+    mel = openai_whisper.log_mel_spectrogram(openai_whisper.pad_or_trim(noises[2]))
+    _, probabilities = tiny_model.detect_language(mel)
+
+    replies = engine.transcribe([request(noises[2], language=None), request(noises[0], language="en")])
+
+    assert [max(probabilities, key=probabilities.get), "en"] == [reply.language for reply in replies]
+
+
+def test_a_language_that_the_model_lacks_is_refused(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """Cantonese came with large-v3."""
+    with pytest.raises(BadOptionsError, match="yue"):
+        engine.transcribe([request(noises[0], language="yue")])
+
+
+def test_a_window_is_encoded_once_for_all_temperatures(
+    engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Falling back costs decoding only."""
+    engine.transcribe([request(noises[0])])
+    monkeypatch.setattr(engine, "_encoder", lambda _: pytest.fail("encoded again"))
+
+    assert engine.transcribe([request(noises[0], temperature=0.2)])[0].temperature == 0.2
+
+
+def test_what_was_encoded_goes_with_its_samples(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """Nothing is kept for windows that nobody holds any more."""
+    pcm = noises[0].copy()
+    gone = weakref.ref(pcm)
+    engine.transcribe([request(pcm)])
+    del pcm
+    gc.collect()
+
+    assert gone() is None
+    assert engine._encoded == {}
+
+
+def test_out_of_memory_has_a_name_of_its_own(
+    engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever torch calls it; the engine can be used again at once."""
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_encoder", lambda _: torch.empty(1 << 60))
+        with pytest.raises(OutOfMemory):
+            engine.transcribe([request(noises[0])])
+
+    assert engine.transcribe([request(noises[0])])[0].tokens
+
+
+def test_a_prompt_is_encoded_as_whisper_does(engine: WhisperEngine) -> None:
+    """One leading space, none behind."""
+    assert engine.prompt(" Voilà  ", "fr") == engine.prompt("Voilà", "fr")
+
+
+def test_the_model_leaves_when_the_engine_is_closed(engine: WhisperEngine) -> None:
+    """Nothing else holds it."""
+    model = weakref.ref(engine._whisper)
+
+    engine.close()
+    gc.collect()
+
+    assert model() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    """By name, and without running anything in it."""
+    path = tmp_path / "own.pt"
+    path.write_bytes(content)
+
+    with pytest.raises(ModelUnavailableError, match=r"own\.pt"):
+        load(Checkpoint(path, str(path), "0" * 64), "cpu", "auto", 1, ignore)
+
+
+class Malicious:
+    """Pickled, it would run code when loaded."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return Path.touch, (Path("ran"),)  # type: ignore[return-value]
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """weights_only: a pickle that calls something is refused, not run."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "own.pt"
+    torch.save({"dims": Malicious(), "model_state_dict": {}}, path)
+
+    with pytest.raises(ModelUnavailableError):
+        load(Checkpoint(path, str(path), "0" * 64), "cpu", "auto", 1, ignore)
+    assert not Path("ran").exists()
+
+
+def test_an_unknown_number_type_is_refused(checkpoint: Checkpoint) -> None:
+    """With the ones there are."""
+    with pytest.raises(BadOptionsError, match="bfloat16"):
+        load(checkpoint, "cpu", "int8", 1, ignore)
+
+
+def test_the_engine_has_the_threads_it_was_given(checkpoint: Checkpoint) -> None:
+    """Importing Silero sets one; ours comes after."""
+    load(checkpoint, "cpu", "auto", 2, ignore)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
