@@ -72,9 +72,9 @@ class Child:
 
     @property
     def is_over(self) -> bool:
-        """Whether the child has died, or closed its channel and thus is of no use."""
+        """Whether the child has died."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT  # not reaped yet: its group id stays ours
-        if self.channel.ended or self._process.returncode is not None:
+        if self._process.returncode is not None:
             return True
         return os.waitid(os.P_PID, self.pid, flags) is not None
 

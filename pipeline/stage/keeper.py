@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MUTE_S = 2.0
 STARTING = Status(phase="starting")
 
 
@@ -55,6 +56,7 @@ class Keeper:
         self._deaths = 0
         self._memory_at = 0.0
         self._renewed_at = 0.0
+        self._heard_at = 0.0
         self._expected = 0.0
         self._position: dict[int, float] = {}
         self.child: Child | None = None
@@ -95,7 +97,15 @@ class Keeper:
             return []
         for message in messages:
             self._note(message, now)
+        self._end_mute(self.child, now)
         return messages
+
+    def _end_mute(self, child: Child, now: float) -> None:
+        """Kill a child that lives on after it closed its channel; one that is about to exit is left to say how."""
+        if not child.channel.ended:
+            self._heard_at = now
+        elif now - self._heard_at > MUTE_S:
+            child.kill()
 
     def _look_at_memory(self, child: Child, now: float) -> None:
         if now - self._memory_at >= self._timings.memory and not child.is_over:

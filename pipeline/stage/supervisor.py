@@ -99,8 +99,8 @@ class Supervisor:
         watched: list[tuple[zmq.Socket[bytes] | int, int]] = [(self._uplink.socket, zmq.POLLIN)]
         if self._stdin is not None:
             watched.append((self._stdin, zmq.POLLIN))
-        if self._keeper.child:
-            channel = self._keeper.child.channel
+        channel = self._keeper.child and self._keeper.child.channel
+        if channel and not channel.ended:
             watched.append((channel.fileno(), zmq.POLLIN | (zmq.POLLOUT if channel.has_unsent else 0)))
         ready = zmq.zmq_poll(watched, int(self._timings.poll * 1000))
         if self._stdin in dict(ready) and self._stdin is not None and not os.read(self._stdin, 4096):

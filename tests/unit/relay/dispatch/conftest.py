@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 import zmq
+
 from pipeline.options import Options
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.store import NewFile, TaskStore
@@ -117,7 +118,7 @@ class FakeStage:
                     return message
             if answer_pings and any(isinstance(message, Ping) for message in self.heard):
                 self.say(Pong())
-            self.bench.step(0.005)
+            self.bench.step(0.05)
         pytest.fail(f"no {kind.__name__} came, only {self.heard}")
 
     def hears_no(self, kind: type[Message], steps: int = 8) -> bool:
@@ -128,7 +129,6 @@ class FakeStage:
         return not any(isinstance(message, kind) for message in self.heard)
 
     def join(self, credit: int = 0) -> FakeStage:
-
 
         self.say(Hello(worker=self.worker, version=VERSION, device="cpu", pid=1))
         self.hear(Welcome)

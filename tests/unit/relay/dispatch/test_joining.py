@@ -1,12 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import pytest
+
 from pipeline.errors import EnvironmentUnusableError, RelayUnsafeError
 from pipeline.queue.store import TaskStore
-from pipeline.relay.messages import VERSION, Bye, Error, Hello, Job, Pause, Pong, Ready, Welcome
+from pipeline.relay.messages import VERSION, Bye, Error, Hello, Job, Pause, Pong, Ready, Result, Welcome
 from pipeline.relay.sockets import Router
 from pipeline.tasks import FileState
 
+if TYPE_CHECKING:
+    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
 
-def test_a_stage_is_welcomed_with_the_epoch_and_the_model(bench, stages):
+
+def test_a_stage_is_welcomed_with_the_epoch_and_the_model(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
     """Hello is answered by Welcome, and the stage is shown."""
     stage = stages()
     stage.say(Hello(worker=stage.worker, version=VERSION, device="cpu", pid=1))
@@ -15,7 +26,9 @@ def test_a_stage_is_welcomed_with_the_epoch_and_the_model(bench, stages):
     assert [stage.worker] == [shown.worker for shown in bench.dispatch.stages]
 
 
-def test_an_unknown_worker_is_asked_to_introduce_itself(bench, stages):
+def test_an_unknown_worker_is_asked_to_introduce_itself(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
     """A restarted core knows nobody."""
     stage = stages()
     stage.say(Bye())
@@ -24,7 +37,7 @@ def test_an_unknown_worker_is_asked_to_introduce_itself(bench, stages):
     assert stage.hear(Error).code == "rehello"
 
 
-def test_another_version_is_refused_by_name(bench, stages):
+def test_another_version_is_refused_by_name(stages: Callable[..., FakeStage]) -> None:
     """The error says what to do."""
     stage = stages()
     stage.say(Hello(worker="old", version=VERSION + 1, device="cpu", pid=1))
@@ -34,34 +47,36 @@ def test_another_version_is_refused_by_name(bench, stages):
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xc1", b"\x80", b"x" * 1000])
-def test_nonsense_is_answered_and_harms_nothing(stages, raw):
+def test_nonsense_is_answered_and_harms_nothing(stages: Callable[..., FakeStage], raw: bytes) -> None:
     """A message that cannot be decoded never raises out of step."""
     stage = stages()
     stage.say_raw(raw)
     assert stage.hear(Error).code == "malformed"
 
 
-def test_a_message_meant_for_stages_is_refused(stages):
+def test_a_message_meant_for_stages_is_refused(stages: Callable[..., FakeStage]) -> None:
     """The core takes only what stages may say."""
     stage = stages()
     stage.say(Pause(paused=True))
     assert stage.hear(Error).code == "malformed"
 
 
-@pytest.mark.parametrize("bind", ["tcp://0.0.0.0:0", "tcp://*:0", "tcp://192.0.2.1:5555", "ipc:///tmp/x", "nonsense"])
-def test_the_relay_binds_to_loopback_only(bind):
+@pytest.mark.parametrize(
+    "bind", ["tcp://0.0.0.0:0", "tcp://*:0", "tcp://192.0.2.1:5555", "ipc:///tmp/x", "nonsense"]
+)
+def test_the_relay_binds_to_loopback_only(bind: str) -> None:
     """Nothing is encrypted, so nothing leaves the machine."""
     with pytest.raises(RelayUnsafeError, match="loopback"):
         Router(bind)
 
 
-def test_an_address_in_use_is_told_in_words(bench):
+def test_an_address_in_use_is_told_in_words(bench: Bench) -> None:
     """A second relay on the same port says which address."""
     with pytest.raises(EnvironmentUnusableError, match=r"in use.*|127\.0\.0\.1"):
         Router(bench.dispatch.endpoint)
 
 
-def test_a_silent_stage_is_lost_and_its_file_is_tried_again_charged(bench, stage):
+def test_a_silent_stage_is_lost_and_its_file_is_tried_again_charged(bench: Bench, stage: FakeStage) -> None:
     """Four heartbeats without a word, and the lease is taken back."""
     file = bench.add()
     stage.take()
@@ -75,7 +90,7 @@ def test_a_silent_stage_is_lost_and_its_file_is_tried_again_charged(bench, stage
     assert bench.dispatch.stages == []
 
 
-def test_a_stage_that_answers_pings_is_kept(bench, stage):
+def test_a_stage_that_answers_pings_is_kept(bench: Bench, stage: FakeStage) -> None:
     """Any message counts as a sign of life."""
     file = bench.add()
     stage.take()
@@ -86,7 +101,7 @@ def test_a_stage_that_answers_pings_is_kept(bench, stage):
     assert bench.file(file).state is FileState.LEASED
 
 
-def test_a_core_that_was_stopped_blames_no_stage(bench, stage):
+def test_a_core_that_was_stopped_blames_no_stage(bench: Bench, stage: FakeStage) -> None:
     """Silence while the core itself did not run is nobody's fault."""
     file = bench.add()
     stage.take()
@@ -95,7 +110,7 @@ def test_a_core_that_was_stopped_blames_no_stage(bench, stage):
     assert bench.file(file).state is FileState.LEASED
 
 
-def test_a_stage_that_leaves_gives_its_files_back_uncharged(bench, stage):
+def test_a_stage_that_leaves_gives_its_files_back_uncharged(bench: Bench, stage: FakeStage) -> None:
     """Bye is good order."""
     file = bench.add()
     stage.take()
@@ -104,7 +119,9 @@ def test_a_stage_that_leaves_gives_its_files_back_uncharged(bench, stage):
     assert bench.file(file).attempts == 0
 
 
-def test_a_stage_that_reconnects_keeps_its_jobs(bench, stages, result):
+def test_a_stage_that_reconnects_keeps_its_jobs(
+    bench: Bench, stages: Callable[..., FakeStage], result: Callable[..., Result]
+) -> None:
     """The same worker over a new connection goes on; its credit is counted anew."""
     file = bench.add()
     stage = stages(credit=1)
@@ -115,7 +132,9 @@ def test_a_stage_that_reconnects_keeps_its_jobs(bench, stages, result):
     assert len(bench.dispatch.stages) == 1
 
 
-def test_a_job_lost_on_the_way_counts_against_the_credit_after_a_reconnection(bench, stages):
+def test_a_job_lost_on_the_way_counts_against_the_credit_after_a_reconnection(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
     """A place that a lost job will fill is not given away twice."""
     bench.add("a.wav")
     first = stages(credit=1)
@@ -128,7 +147,9 @@ def test_a_job_lost_on_the_way_counts_against_the_credit_after_a_reconnection(be
     assert again.hears_no(Job, steps=3)
 
 
-def test_leases_of_an_epoch_before_are_void(bench, stage, result):
+def test_leases_of_an_epoch_before_are_void(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result]
+) -> None:
     """After a restart of the core the old token changes nothing."""
     file = bench.add()
     job = stage.take()

@@ -1,19 +1,39 @@
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pipeline.options import Options
-from pipeline.relay.messages import Accept, Cancel, Drain, Fail, Job, Pause, Ping, Pong, Progress, Ready, Status
+from pipeline.relay.messages import (
+    Accept,
+    Cancel,
+    Drain,
+    Fail,
+    Job,
+    Pause,
+    Ping,
+    Pong,
+    Progress,
+    Ready,
+    Status,
+    Window,
+)
 from pipeline.tasks import FileState
 
+if TYPE_CHECKING:
+    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
 
-def fail(job, kind, code="code", message="message"):
+
+def fail(job: Job, kind: str, code: str = "code", message: str = "message") -> Fail:
     return Fail(epoch=job.epoch, token=job.token, file_id=job.file_id, kind=kind, code=code, message=message)
 
 
-def progress(job, **values):
+def progress(job: Job, **values: object) -> Progress:
     return Progress(epoch=job.epoch, token=job.token, file_id=job.file_id, **values)
 
 
-def test_no_more_jobs_go_out_than_a_stage_has_places(bench, stages):
+def test_no_more_jobs_go_out_than_a_stage_has_places(bench: Bench, stages: Callable[..., FakeStage]) -> None:
     """Credit is spent by jobs and adds up."""
     for number in range(3):
         bench.add(f"{number}.wav")
@@ -25,7 +45,7 @@ def test_no_more_jobs_go_out_than_a_stage_has_places(bench, stages):
     assert stage.hears_no(Job)
 
 
-def test_a_job_names_the_source_and_its_merged_options(bench, stage):
+def test_a_job_names_the_source_and_its_merged_options(bench: Bench, stage: FakeStage) -> None:
     """What was named beats the service's defaults."""
     file = bench.add(options={"language": "fr"})
     job = stage.take()
@@ -34,7 +54,9 @@ def test_a_job_names_the_source_and_its_merged_options(bench, stage):
     assert job.resume == ()
 
 
-def test_finished_windows_come_back_with_the_next_lease(bench, stage, window):
+def test_finished_windows_come_back_with_the_next_lease(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window]
+) -> None:
     """A crash costs one batch, not the file."""
     bench.add()
     job = stage.take()
@@ -44,7 +66,9 @@ def test_finished_windows_come_back_with_the_next_lease(bench, stage, window):
     assert done == stage.take().resume
 
 
-def test_windows_made_with_other_options_do_not_come_back(bench, stage, window):
+def test_windows_made_with_other_options_do_not_come_back(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window]
+) -> None:
     """Another language is another text."""
     file = bench.add()
     job = stage.take()
@@ -57,7 +81,9 @@ def test_windows_made_with_other_options_do_not_come_back(bench, stage, window):
     assert stage.take().resume == ()
 
 
-def test_progress_moves_position_duration_and_language(bench, stage, window):
+def test_progress_moves_position_duration_and_language(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window]
+) -> None:
     """What monitoring shows follows the stage."""
     file = bench.add()
     job = stage.take()
@@ -66,7 +92,7 @@ def test_progress_moves_position_duration_and_language(bench, stage, window):
     assert (bench.file(file).duration, bench.file(file).language) == (60.0, "fr")
 
 
-def test_a_job_that_is_not_accepted_is_sent_again(bench, stage):
+def test_a_job_that_is_not_accepted_is_sent_again(bench: Bench, stage: FakeStage) -> None:
     """A job lost on the way is not lost for long."""
     bench.add()
     first = stage.hear(Job)
@@ -77,7 +103,9 @@ def test_a_job_that_is_not_accepted_is_sent_again(bench, stage):
     assert stage.hears_no(Job, steps=12)
 
 
-def test_progress_renews_and_its_absence_ends_a_lease(bench, stage, window):
+def test_progress_renews_and_its_absence_ends_a_lease(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window]
+) -> None:
     """A stage that is alive but stands still loses its files beyond what its supervisor allows."""
     file = bench.add()
     job = stage.take()
@@ -96,7 +124,7 @@ def test_progress_renews_and_its_absence_ends_a_lease(bench, stage, window):
     assert stage.hear(Cancel).file_id == file.id
 
 
-def test_loading_and_pausing_are_no_standstill(bench, stage):
+def test_loading_and_pausing_are_no_standstill(bench: Bench, stage: FakeStage) -> None:
     """Only a stage that could move is expected to."""
     file = bench.add()
     stage.take()
@@ -110,7 +138,7 @@ def test_loading_and_pausing_are_no_standstill(bench, stage):
     assert bench.file(file).state is FileState.LEASED
 
 
-def test_a_suspect_runs_alone(bench, stage):
+def test_a_suspect_runs_alone(bench: Bench, stage: FakeStage) -> None:
     """A file that killed the child once is given to a stage that holds nothing, and nothing is put beside it."""
     suspect = bench.add("suspect.wav")
     stage.say(fail(stage.take(), "crash"))
@@ -124,7 +152,7 @@ def test_a_suspect_runs_alone(bench, stage):
     assert stage.take().path == b"good.wav"
 
 
-def test_a_suspect_waits_for_a_stage_that_is_at_work(bench, stage):
+def test_a_suspect_waits_for_a_stage_that_is_at_work(bench: Bench, stage: FakeStage) -> None:
     """It is not put beside others either."""
     others = [bench.add("a.wav"), bench.add("b.wav")]
     jobs = [stage.take(), stage.take()]
@@ -135,7 +163,7 @@ def test_a_suspect_waits_for_a_stage_that_is_at_work(bench, stage):
     assert stage.take().file_id == others[0].id
 
 
-def test_the_second_crash_quarantines(bench, stage):
+def test_the_second_crash_quarantines(bench: Bench, stage: FakeStage) -> None:
     """And the others go on."""
     file = bench.add()
     for _ in range(2):
@@ -145,7 +173,7 @@ def test_the_second_crash_quarantines(bench, stage):
     assert stage.take().path == b"next.wav"
 
 
-def test_two_stages_share_what_there_is(bench, stages):
+def test_two_stages_share_what_there_is(bench: Bench, stages: Callable[..., FakeStage]) -> None:
     """Neither empties the queue before the other is asked."""
     bench.dispatch.pause("user")
     bench.step()
@@ -158,7 +186,7 @@ def test_two_stages_share_what_there_is(bench, stages):
         stage.take()
 
 
-def test_pausing_stops_leases_and_stages_until_every_reason_is_gone(bench, stage):
+def test_pausing_stops_leases_and_stages_until_every_reason_is_gone(bench: Bench, stage: FakeStage) -> None:
     """Work hours and a user may pause at once."""
     bench.dispatch.pause("user")
     bench.dispatch.pause("work_hours")
@@ -172,7 +200,7 @@ def test_pausing_stops_leases_and_stages_until_every_reason_is_gone(bench, stage
     stage.take()
 
 
-def test_a_cancelled_file_is_dropped_by_its_stage(bench, stage):
+def test_a_cancelled_file_is_dropped_by_its_stage(bench: Bench, stage: FakeStage) -> None:
     """The queue cancels, the relay tells."""
     file = bench.add()
     job = stage.take()
@@ -184,7 +212,9 @@ def test_a_cancelled_file_is_dropped_by_its_stage(bench, stage):
     assert bench.file(file).state is FileState.CANCELLED
 
 
-def test_a_file_cancelled_behind_our_back_is_dropped_at_its_next_progress(bench, stage, window):
+def test_a_file_cancelled_behind_our_back_is_dropped_at_its_next_progress(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window]
+) -> None:
     """The database's guard decides."""
     file = bench.add()
     job = stage.take()
@@ -193,7 +223,7 @@ def test_a_file_cancelled_behind_our_back_is_dropped_at_its_next_progress(bench,
     assert stage.hear(Cancel).file_id == file.id
 
 
-def test_draining_takes_everything_back_uncharged(bench, stage):
+def test_draining_takes_everything_back_uncharged(bench: Bench, stage: FakeStage) -> None:
     """Nothing is leased any more, and `drained` tells when no lease is out."""
     file = bench.add()
     job = stage.take()
@@ -207,7 +237,7 @@ def test_draining_takes_everything_back_uncharged(bench, stage):
     assert stage.hears_no(Job)
 
 
-def test_what_a_drain_leaves_is_released(bench, stage):
+def test_what_a_drain_leaves_is_released(bench: Bench, stage: FakeStage) -> None:
     """A stage that does not answer cannot hold the shutdown."""
     file = bench.add()
     stage.take()
@@ -217,7 +247,7 @@ def test_what_a_drain_leaves_is_released(bench, stage):
     assert (bench.file(file).state, bench.file(file).attempts) == (FileState.QUEUED, 0)
 
 
-def test_stages_are_pinged(stage):
+def test_stages_are_pinged(stage: FakeStage) -> None:
     """Every two seconds."""
     stage.hears_no(Job)
     assert any(isinstance(message, Ping) for message in stage.heard)

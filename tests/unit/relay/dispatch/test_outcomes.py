@@ -1,17 +1,28 @@
+from __future__ import annotations
+
 import errno
 import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
+
 from pipeline.errors import OutputsUnwritableError, UnavailableError
-from pipeline.relay.messages import Fail, Job, Ready, ResultAck
+from pipeline.relay.commit import Prepared
+from pipeline.relay.messages import Fail, Job, Progress, Ready, Result, ResultAck, Window
 from pipeline.tasks import FileState, Fingerprint
 
+if TYPE_CHECKING:
+    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
 
-def fail(job, kind, code="code", message="message"):
+
+def fail(job: Job, kind: str, code: str = "code", message: str = "message") -> Fail:
     return Fail(epoch=job.epoch, token=job.token, file_id=job.file_id, kind=kind, code=code, message=message)
 
 
-def test_a_result_becomes_files_and_is_acknowledged(bench, stage, result):
+def test_a_result_becomes_files_and_is_acknowledged(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result]
+) -> None:
     """Done means the JSON lies there."""
     file = bench.add()
     stage.say(result(stage.take()))
@@ -22,7 +33,9 @@ def test_a_result_becomes_files_and_is_acknowledged(bench, stage, result):
     assert json.loads((bench.root / "a.json").read_bytes())["text"] == "hello"
 
 
-def test_a_result_said_again_after_a_lost_acknowledgement_is_committed_once(bench, stage, result):
+def test_a_result_said_again_after_a_lost_acknowledgement_is_committed_once(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result]
+) -> None:
     """The second one changes nothing and is told the same."""
     file = bench.add()
     job = stage.take()
@@ -34,7 +47,9 @@ def test_a_result_said_again_after_a_lost_acknowledgement_is_committed_once(benc
     assert before == bench.file(file)
 
 
-def test_a_stale_result_changes_nothing(bench, stages, result):
+def test_a_stale_result_changes_nothing(
+    bench: Bench, stages: Callable[..., FakeStage], result: Callable[..., Result]
+) -> None:
     """Whoever held an older lease is told so."""
     file = bench.add()
     zombie = stages(credit=1)
@@ -51,7 +66,9 @@ def test_a_stale_result_changes_nothing(bench, stages, result):
 
 
 @pytest.mark.parametrize("when", ["on disk", "in the result"])
-def test_a_source_that_changed_is_done_again_uncharged(bench, stage, result, when):
+def test_a_source_that_changed_is_done_again_uncharged(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result], when: str
+) -> None:
     """A transcript of bytes that are no more is dropped."""
     file = bench.add()
     job = stage.take()
@@ -65,7 +82,9 @@ def test_a_source_that_changed_is_done_again_uncharged(bench, stage, result, whe
     assert not (bench.root / "a.json").exists()
 
 
-def test_a_source_removed_meanwhile_is_skipped(bench, stage, result):
+def test_a_source_removed_meanwhile_is_skipped(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result]
+) -> None:
     """It fails nothing."""
     file = bench.add()
     bench.add("b.wav")
@@ -77,7 +96,9 @@ def test_a_source_removed_meanwhile_is_skipped(bench, stage, result):
 
 
 @pytest.mark.parametrize("says", ["result", "gone"])
-def test_an_unmounted_workdir_removes_nothing(bench, stage, result, says):
+def test_an_unmounted_workdir_removes_nothing(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result], says: str
+) -> None:
     """An empty root is a missing mount, not a thousand deletions."""
     file = bench.add()
     job = stage.take()
@@ -103,7 +124,9 @@ def test_an_unmounted_workdir_removes_nothing(bench, stage, result, says):
         ("returned", FileState.QUEUED, 0),
     ],
 )
-def test_a_failure_is_judged_by_its_kind(bench, stages, kind, state, attempts):
+def test_a_failure_is_judged_by_its_kind(
+    bench: Bench, stages: Callable[..., FakeStage], kind: str, state: FileState, attempts: int
+) -> None:
     """And acknowledged."""
     file = bench.add()
     stage = stages(credit=1)
@@ -114,7 +137,7 @@ def test_a_failure_is_judged_by_its_kind(bench, stages, kind, state, attempts):
         assert bench.file(file).error.code == "code"
 
 
-def test_a_source_that_only_the_stage_does_not_see_is_not_gone(bench, stage):
+def test_a_source_that_only_the_stage_does_not_see_is_not_gone(bench: Bench, stage: FakeStage) -> None:
     """A worker without the mount must not make a thousand files skipped."""
     file = bench.add()
     stage.say(fail(stage.take(), "gone"))
@@ -122,7 +145,7 @@ def test_a_source_that_only_the_stage_does_not_see_is_not_gone(bench, stage):
     assert bench.file(file).error.code == "not_seen"
 
 
-def test_a_passing_failure_is_tried_five_times_ever_later(bench, stage):
+def test_a_passing_failure_is_tried_five_times_ever_later(bench: Bench, stage: FakeStage) -> None:
     """Then it has failed, with its last reason."""
     file = bench.add()
     waits = []
@@ -141,7 +164,9 @@ def test_a_passing_failure_is_tried_five_times_ever_later(bench, stage):
     assert 3.0 <= waits[0] <= 6.0
 
 
-def test_what_waited_when_the_core_stopped_is_tried_soon(bench, stages):
+def test_what_waited_when_the_core_stopped_is_tried_soon(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
     """Delays live in memory; a restart makes them short."""
     file = bench.add()
     stage = stages(credit=1)
@@ -154,11 +179,16 @@ def test_what_waited_when_the_core_stopped_is_tried_soon(bench, stages):
     assert bench.file(file).state is FileState.QUEUED
 
 
-def full(_prepared):
+def full(_prepared: Prepared) -> None:
     raise OutputsUnwritableError("a.json: the disk is full", errno.ENOSPC)
 
 
-def test_a_full_disk_holds_the_result_and_fails_nothing(bench, stages, result, monkeypatch):
+def test_a_full_disk_holds_the_result_and_fails_nothing(
+    bench: Bench,
+    stages: Callable[..., FakeStage],
+    result: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """For hours nothing is lost or begun; seconds after space returns it is done."""
     file = bench.add()
     stage = stages(credit=1)
@@ -177,30 +207,41 @@ def test_a_full_disk_holds_the_result_and_fails_nothing(bench, stages, result, m
     assert stage.take().path == b"b.wav"
 
 
-def test_a_directory_that_cannot_be_written_costs_attempts_of_its_own_files_only(bench, stage, result, monkeypatch):
+def test_a_directory_that_cannot_be_written_costs_attempts_of_its_own_files_only(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The queue goes on with the others."""
     file = bench.add()
     job = stage.take()
 
-    def refuse(_prepared):
+    def refuse(_prepared: Prepared) -> None:
         raise OutputsUnwritableError("a.json: permission denied", errno.EACCES)
 
     with monkeypatch.context() as patch:
         patch.setattr(bench.committer, "put", refuse)
         stage.say(result(job))
         stage.hear(ResultAck)
-    assert (bench.file(file).state, bench.file(file).error.code) == (FileState.RETRY_WAIT, "outputs_unwritable")
+    assert (bench.file(file).state, bench.file(file).error.code) == (
+        FileState.RETRY_WAIT,
+        "outputs_unwritable",
+    )
     bench.add("b.wav")
     assert stage.take().path == b"b.wav"
 
 
 @pytest.mark.parametrize("statement", ["begin_commit", "finish_commit"])
-def test_a_database_that_cannot_be_written_loses_no_result(bench, stage, result, monkeypatch, statement):
+def test_a_database_that_cannot_be_written_loses_no_result(
+    bench: Bench,
+    stage: FakeStage,
+    result: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+) -> None:
     """No acknowledgement before it is durable."""
     file = bench.add()
     job = stage.take()
 
-    def refuse(*_args, **_values):
+    def refuse(*_args: object, **_values: object) -> None:
         raise UnavailableError("the disk of the queue is full")
 
     with monkeypatch.context() as patch:
@@ -214,14 +255,14 @@ def test_a_database_that_cannot_be_written_loses_no_result(bench, stage, result,
     assert bench.file(file).state is FileState.DONE
 
 
-def test_windows_are_kept_while_the_database_cannot_be_written(bench, stage, window, monkeypatch):
+def test_windows_are_kept_while_the_database_cannot_be_written(
+    bench: Bench, stage: FakeStage, window: Callable[..., Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are saved with the next ones."""
-    from pipeline.relay.messages import Progress  # noqa: PLC0415
-
     file = bench.add()
     job = stage.take()
 
-    def refuse(*_args, **_values):
+    def refuse(*_args: object, **_values: object) -> None:
         raise UnavailableError("the disk of the queue is full")
 
     named = {"epoch": job.epoch, "token": job.token, "file_id": job.file_id}
@@ -236,12 +277,14 @@ def test_windows_are_kept_while_the_database_cannot_be_written(bench, stage, win
     assert len(bench.store.windows(file.id, key)) == 2
 
 
-def test_an_odd_result_fails_its_own_file_only(bench, stage, result, monkeypatch):
+def test_an_odd_result_fails_its_own_file_only(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The fence around one file."""
     file = bench.add()
     job = stage.take()
 
-    def bug(*_args):
+    def bug(*_args: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
@@ -252,7 +295,9 @@ def test_an_odd_result_fails_its_own_file_only(bench, stage, result, monkeypatch
 
 
 @pytest.mark.parametrize("placed", [True, False])
-def test_recovery_finishes_or_requeues_a_commit(bench, stage, result, placed):
+def test_recovery_finishes_or_requeues_a_commit(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result], placed: bool
+) -> None:
     """The JSON with the announced hash decides."""
     file = bench.add()
     job = stage.take()
