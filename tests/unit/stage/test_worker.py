@@ -1,0 +1,356 @@
+"""The worker process: real FFmpeg, the fake engine, and a real channel; every job has exactly one end."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import wave
+from multiprocessing.connection import Connection
+
+import numpy as np
+import pytest
+
+from pipeline.options import Options
+from pipeline.relay.messages import (
+    Accept,
+    Busy,
+    Bye,
+    Cancel,
+    Drain,
+    Fail,
+    Job,
+    Pause,
+    Progress,
+    Ready,
+    Result,
+    Status,
+    Welcome,
+    decode,
+    encode,
+)
+from pipeline.stage.cut import to_float
+from pipeline.stage.inbox import Channel, Inbox
+from pipeline.stage.transcribe import fake
+from pipeline.stage.transcribe.load import Loader
+from pipeline.stage.worker import Stage
+
+RATE = 16_000
+TIMEOUT_S = 20.0
+
+
+def noise(seconds, seed=1):
+    return np.random.default_rng(seed).integers(-900, 900, int(seconds * RATE), dtype=np.int16)
+
+
+class Worker:
+    """A stage on a real channel, stepped by the test, as its supervisor sees it."""
+
+    def __init__(self, root, idle_seconds=0.0):
+        ours, theirs = socket.socketpair()
+        loader = Loader(kind="fake", cache=root, device="cpu", dtype="auto", threads=1)
+        self._inbox = Inbox()
+        channel = Channel(Connection(theirs.detach()), self._inbox)
+        self.stage = Stage(os.fsencode(root), loader, channel, self._inbox, idle_seconds)
+        channel.start()
+        self._root = root
+        self._channel = Connection(ours.detach())
+        self.heard = []
+
+    def step(self):
+        self._inbox.wait(min(0.05, self.stage.step(time.monotonic())))
+
+    def say(self, message):
+        self._channel.send_bytes(encode(message))
+
+    def listen(self, kind, count=1):
+        """Return this many messages of one kind, noting all the others."""
+        found = []
+        while len(found) < count:
+            self._wait(kind)
+            self.heard.append(decode(self._channel.recv_bytes()))
+            found += [self.heard[-1]] if isinstance(self.heard[-1], kind) else []
+        return found
+
+    def _wait(self, kind):
+        by = time.monotonic() + TIMEOUT_S
+        while not self._channel.poll():
+            assert time.monotonic() < by, f"no {kind} after {self.heard}"
+            self.step()
+
+    def end_of(self, file_id):
+        """Return the Result or Fail of one file."""
+        ends = [each for each in self.heard if isinstance(each, Result | Fail) and each.file_id == file_id]
+        while not ends:
+            ends = [each for each in self.listen(Result | Fail) if each.file_id == file_id]
+        return ends[0]
+
+    def job(self, name, file_id, pcm=None, *, resume=(), solo=False, mtime_ns=None, **options):
+        """Write a WAV (if there are samples) and send it as a job."""
+        path = self._root / name
+        if pcm is not None:
+            with wave.open(os.fspath(path), "wb") as out:
+                out.setparams((1, 2, RATE, 0, "NONE", ""))
+                out.writeframes(pcm.tobytes())
+        status = path.stat()
+        job = Job(
+            epoch=3, token=7, file_id=file_id, path=os.fsencode(name), size=status.st_size,
+            mtime_ns=mtime_ns or status.st_mtime_ns, options=Options(**options), resume=resume, solo=solo,
+        )  # fmt: skip
+        self.say(job)
+        return job
+
+    def close(self):
+        self._channel.close()
+        while self.stage.exit_code is None:
+            self.step()
+
+
+class Process(Worker):
+    """A worker in a process of its own."""
+
+    def __init__(self, root):
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "pipeline.stage.worker", "--channel", str(theirs.fileno())]
+        command += ["--workdir", os.fspath(root), "--cache", os.fspath(root), "--engine", "fake"]
+        with theirs:
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._root = root
+        self._channel = Connection(ours.detach())
+        self.heard = []
+
+    def step(self):
+        self._channel.poll(0.05)
+
+    def close(self):
+        self._channel.close()
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture()
+def start(tmp_path, monkeypatch):
+    """Start workers on one workdir; they have been welcomed with the model `base`."""
+    workers = []
+
+    def run(kind=Worker, *, paused=False, batch=4, **more):
+        monkeypatch.setenv("WHISPER_FAKE_BATCH", str(batch))
+        worker = kind(tmp_path, **more)
+        workers.append(worker)
+        worker.say(Welcome(epoch=3, model="base", paused=paused))
+        return worker
+
+    yield run
+    for each in workers:
+        each.close()
+
+
+def test_a_job_is_transcribed(start):
+    """Loading is told, credit is given, the job is accepted and ends with its windows and figures."""
+    worker = start()
+    pcm = noise(3)
+    job = worker.job("a.wav", 1, pcm, language="fr")
+    result = worker.end_of(1)
+    (window,) = result.windows
+    assert window.segments[0].text == f" {fake.words(to_float(pcm))}"
+    assert (window.start, window.end, window.language) == (0, 3 * RATE, "fr")
+    assert (result.decoded, result.duration, result.language) == (3.0, 3.0, "fr")
+    assert (result.size, result.mtime_ns, result.model) == (job.size, job.mtime_ns, "base")
+    assert len(result.sha256) == 64
+    assert [each.phase for each in worker.heard if isinstance(each, Status)] == ["loading", "ready"]
+    assert any(isinstance(each, Accept) for each in worker.heard)
+    assert next(each for each in worker.heard if isinstance(each, Ready)).credit == 8
+
+
+def test_the_files_on_the_device_are_named_before(start):
+    """The supervisor must know whom to blame if the batch kills the child."""
+    worker = start()
+    worker.job("a.wav", 5, noise(1))
+    worker.end_of(5)
+    busy = [each.file_ids for each in worker.heard if isinstance(each, Busy) and each.file_ids]
+    assert busy == [(5,)]
+
+
+def test_a_long_file_reports_its_windows_once(start):
+    """Each window is in exactly one Progress or only in the Result; position and duration are told."""
+    worker = start(batch=2)
+    worker.job("a.wav", 1, noise(100))
+    result = worker.end_of(1)
+    progress = [each for each in worker.heard if isinstance(each, Progress)]
+    told = [window.start for each in progress for window in each.windows]
+    starts = [window.start for window in result.windows]
+    assert len(starts) >= 4
+    assert len(told) == len(set(told))
+    assert set(told) < set(starts)
+    assert progress[-1].duration == 100.0
+    assert 0 < progress[-1].position < 100
+
+
+def test_windows_of_an_earlier_lease_are_not_transcribed_again(start):
+    """What was acknowledged comes back unchanged, and only the rest is done."""
+    worker = start(batch=2)
+    pcm = noise(100)
+    worker.job("a.wav", 1, pcm)
+    whole = worker.end_of(1).windows
+    kept = whole[:2]
+    worker.heard.clear()
+    worker.job("a.wav", 1, resume=kept)
+    result = worker.end_of(1)
+    assert result.windows == whole
+    told = {window.start for each in worker.heard if isinstance(each, Progress) for window in each.windows}
+    assert told.isdisjoint(window.start for window in kept)
+
+
+def test_a_bad_file_fails_alone(start):
+    """Each kind of failure has its class and code; the good file beside them is done."""
+    worker = start()
+    root = worker._root
+    (root / "empty.wav").touch()
+    (root / "text.wav").write_text("not a recording " * 100)
+    worker.job("empty.wav", 1)
+    worker.job("text.wav", 2)
+    worker.job("changed.wav", 3, noise(1), mtime_ns=5)
+    worker.job("clips.wav", 4, noise(1), clip_timestamps="x")
+    gone = worker.job("gone.wav", 5, noise(1))
+    worker.job("good.wav", 6, noise(1))
+    assert gone.path == b"gone.wav"
+    ends = {file_id: worker.end_of(file_id) for file_id in (1, 2, 3, 4, 6)}
+    assert [(end.kind, end.code) for end in list(ends.values())[:4]] == [
+        ("permanent", "empty"), ("permanent", "not_media"), ("changed", "changed"), ("permanent", "bad_options"),
+    ]  # fmt: skip
+    assert isinstance(ends[6], Result)
+
+
+def test_a_file_that_is_gone_says_so(start):
+    """A directory may be removed before its turn."""
+    worker = start(paused=True)
+    path = worker._root / "a.wav"
+    path.write_bytes(b"x")
+    status = path.stat()
+    path.unlink()
+    worker.say(Job(epoch=3, token=7, file_id=1, path=b"a.wav", size=1, mtime_ns=status.st_mtime_ns, options=Options()))
+    assert worker.end_of(1).kind == "gone"
+
+
+def test_a_cancelled_job_is_dropped(start):
+    """No answer is owed, and the next job is done."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.say(Cancel(epoch=3, token=7, file_id=1))
+    worker.say(Pause(paused=False))
+    worker.job("b.wav", 2, noise(1))
+    assert isinstance(worker.end_of(2), Result)
+    assert not [each for each in worker.heard if isinstance(each, Result) and each.file_id == 1]
+
+
+def test_a_pause_stops_at_the_next_window(start):
+    """Nothing is transcribed until the pause ends."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.listen(Progress)
+    for _ in range(10):
+        worker.step()
+    assert not worker._channel.poll()
+    worker.say(Pause(paused=False))
+    assert isinstance(worker.end_of(1), Result)
+
+
+def test_a_drain_gives_everything_back(start):
+    """What is unfinished is returned uncharged, then the worker says Bye and ends well."""
+    worker = start(Process, paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.job("b.wav", 2, noise(1))
+    worker.listen(Accept, 2)
+    worker.say(Drain())
+    assert {worker.end_of(1).kind, worker.end_of(2).kind} == {"returned"}
+    worker.listen(Bye)
+    assert worker.process.wait(TIMEOUT_S) == 0
+
+
+def test_the_worker_ends_with_its_channel(start):
+    """A supervisor that is gone leaves no worker behind."""
+    worker = start()
+    worker.listen(Ready)
+    worker.close()
+    assert worker.stage.exit_code == 0
+
+
+def test_the_idle_model_leaves_and_comes_back(start):
+    """After the idle time the model is unloaded; the next job loads it again."""
+    worker = start(idle_seconds=0.01)
+    while worker.listen(Status)[0].phase != "idle":
+        pass
+    worker.job("a.wav", 1, noise(1))
+    assert isinstance(worker.end_of(1), Result)
+    assert [each.phase for each in worker.heard if isinstance(each, Status)][-2:] == ["loading", "ready"]
+
+
+def test_jobs_of_another_model_wait_their_turn(start):
+    """One model at a time, in the order in which the jobs came."""
+    worker = start()
+    for number, model in enumerate(["base", "tiny", "base"]):
+        worker.job(f"{number}.wav", number, noise(1, number), model=model)
+    results = worker.listen(Result, 3)
+    assert [(each.file_id, each.model) for each in results] == [(0, "base"), (1, "tiny"), (2, "base")]
+
+
+def test_a_suspect_runs_alone(start):
+    """A job that may have killed a child shares no batch."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1, 1))
+    worker.job("b.wav", 2, noise(1, 2), solo=True)
+    worker.job("c.wav", 3, noise(1, 3))
+    worker.listen(Accept, 3)
+    worker.say(Pause(paused=False))
+    worker.listen(Result, 3)
+    busy = [each.file_ids for each in worker.heard if isinstance(each, Busy) and each.file_ids]
+    assert busy == [(1,), (2,), (3,)]
+
+
+def test_a_crash_names_the_file_that_did_it(start):
+    """The process dies; the last Busy holds the culprit."""
+    worker = start(Process)
+    worker.job("a.wav", 1, fake.marked(fake.CRASH))
+    assert worker.process.wait(TIMEOUT_S) < 0
+    busy = []
+    with pytest.raises((EOFError, ConnectionError)):
+        while True:
+            busy += [each.file_ids for each in worker.listen(Busy)]
+    assert busy[-1] == (1,)
+
+
+def test_out_of_memory_halves_the_batch(start):
+    """Smaller batches do the same work, and no file fails for it."""
+    worker = start(paused=True, batch=4)
+    worker.job("a.wav", 1, fake.marked(fake.NO_MEMORY))
+    for number in (2, 3, 4):
+        worker.job(f"{number}.wav", number, noise(1, number))
+    worker.listen(Progress, 4)
+    worker.say(Pause(paused=False))
+    assert {type(worker.end_of(number)) for number in (1, 2, 3, 4)} == {Result}
+
+
+def test_a_failing_window_fails_its_own_file(start):
+    """The others of its batch are done."""
+    worker = start(paused=True, batch=4)
+    worker.job("a.wav", 1, fake.marked(fake.FAILURE))
+    worker.job("b.wav", 2, noise(1))
+    worker.listen(Progress, 2)
+    worker.say(Pause(paused=False))
+    assert (worker.end_of(1).kind, worker.end_of(1).code) == ("transient", "stage")
+    assert isinstance(worker.end_of(2), Result)
+
+
+def test_exact_mode_goes_through_the_whole_file(start):
+    """Window after window, each beginning where the one before ended."""
+    worker = start()
+    worker.job("a.wav", 1, noise(70), exact=True)
+    windows = worker.end_of(1).windows
+    assert [(window.start // RATE, window.end // RATE) for window in windows] == [(0, 30), (30, 60), (60, 70)]
+
+
+def test_silence_is_said_to_hold_no_words(start):
+    """A file without a single window ends with a warning, not with a failure."""
+    worker = start()
+    worker.job("a.wav", 1, noise(3), clip_timestamps="10,20")
+    assert worker.end_of(1).warnings == ("no_speech: no words were heard",)
