@@ -161,9 +161,7 @@ def test_all_tasks_of_a_directory_are_told(store: TaskStore, root: Path, report:
     assert answer["counts"] == {"done": 1, "failed": 1}
 
 
-def test_the_root_tells_of_its_loose_files_only(
-    store: TaskStore, root: Path, report: Report, add: Add
-) -> None:
+def test_the_root_tells_of_its_loose_files_only(root: Path, report: Report, add: Add) -> None:
     """Directories tell of themselves."""
     add(b".", b"loose.mp3")
     add(b"talks", b"talks/a.mp3", b"talks/deep/b.mp3")
@@ -173,9 +171,7 @@ def test_the_root_tells_of_its_loose_files_only(
     assert len(told(root / "talks")["files"]) == 2
 
 
-def test_a_single_file_is_told_in_its_directory(
-    store: TaskStore, root: Path, report: Report, add: Add
-) -> None:
+def test_a_single_file_is_told_in_its_directory(root: Path, report: Report, add: Add) -> None:
     """Beside what else was done there."""
     add(b"talks", b"talks/a.mp3")
     add(b"talks/b.mp3", b"talks/b.mp3")
