@@ -42,7 +42,7 @@ class Claims:
         except OSError:  # a folder, a link, a file we may not read
             return False
 
-    def is_own(self, name: bytes, held: str) -> bool:
+    def is_own(self, name: bytes, held: str | None) -> bool:
         """Tell whether a file with this content is an output of this source as we wrote it."""
         return (name, held) in self._vouched or self._is_own_json(name)
 
