@@ -25,6 +25,7 @@ class Router:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._limit()
+        self._socket.setsockopt(zmq.IPV6, int("[" in bind))
         try:
             self._socket.bind(bind)
         except zmq.ZMQError as error:
@@ -42,7 +43,6 @@ class Router:
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
             (zmq.TCP_KEEPALIVE, 1),
             (zmq.TCP_KEEPALIVE_IDLE, 30),
-            (zmq.IPV6, 1),
         ):
             self._socket.setsockopt(option, value)
 
