@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select, upda
 
 from pipeline.errors import GoneError, IllegalTransitionError
 from pipeline.queue.changes import HELD, Change, Values
-from pipeline.queue.matching import leased_by
+from pipeline.queue.matching import guard, leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file
 from pipeline.queue.sqlite import insert_or_replace
@@ -37,13 +37,8 @@ class Leasing(Statements):
             epoch = change.connection.scalar(grown)
             if epoch is None:
                 epoch = change.connection.scalar(insert(meta).values(id=1, epoch=1).returning(meta.c.epoch))
-            change.files(
-                [one_of(file.c.state, _LEASED)],
-                FileState.QUEUED,
-                among=_LEASED,
-                outcome=Outcome.LOST,
-                values=_UNCHARGED,
-            )
+            leased = [one_of(file.c.state, _LEASED)]
+            change.files(leased, FileState.QUEUED, outcome=Outcome.LOST, values=_UNCHARGED)
             left = change.connection.execute(select(file).where(one_of(file.c.state, _COMMITTING)))
             return int(epoch or 0), [to_file(row) for row in left]
 
@@ -259,7 +254,7 @@ def _attempt(leased: MediaFile, now: float) -> dict[str, Any]:
 
 def _progress(change: Change, lease: Lease, values: Values) -> None:
     """Change columns of a file that stays leased."""
-    statement = update(file).where(leased_by(lease), one_of(file.c.state, _LEASED)).values(values)
+    statement = update(file).where(leased_by(lease), guard(file.c.state, _LEASED)).values(values)
     row = change.connection.execute(statement.returning(*file.c)).one_or_none()
     if row is None:
         raise IllegalTransitionError(f"file {lease.file_id} is not leased with token {lease.token}")

@@ -73,10 +73,9 @@ class Requests(Statements):
         """End an active task whose files have all ended; its state derives from them. No-op while files are open."""
 
         def run(change: Change) -> Task:
-            counted = (
-                select(file.c.state, func.count()).where(file.c.task_id == task_id).group_by(file.c.state)
-            )
-            counts: dict[FileState, int] = dict(change.connection.execute(counted).tuples().all())
+            number = func.count().label("number")
+            by_state = select(file.c.state, number).where(file.c.task_id == task_id).group_by(file.c.state)
+            counts = {row.state: row.number for row in change.connection.execute(by_state)}
             if not OPEN & counts.keys():
                 change.end_task(task_id, ended_task_state(counts), error)
             return change.get_task(task_id)

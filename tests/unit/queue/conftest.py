@@ -1,8 +1,10 @@
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.store import NewFile, TaskStore
 from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
@@ -10,8 +12,17 @@ from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
 TASK_DIRECTORY = b"talks"
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one database for all tests: each gets a copy."""
+    path = tmp_path_factory.mktemp("migrated") / "queue.db"
+    open_database(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    shutil.copyfile(migrated, tmp_path / "queue.db")
     database = open_database(f"sqlite:///{tmp_path}/queue.db")
     yield database
     database.close()
@@ -19,7 +30,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> TaskStore:
-    """A queue in its first epoch; its clock ticks a second with each transaction."""
+    """Begin the first epoch of a queue whose clock ticks a second a transaction."""
     store = TaskStore(database, itertools.count(1000.0).__next__)
     store.open_epoch()
     return store

@@ -1,0 +1,184 @@
+"""The schema: the same by models and migrations, brought up to date at start, all or nothing."""
+
+import logging
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from pipeline.errors import DatabaseNewerError, EnvironmentUnusableError
+from pipeline.queue import migrate
+from pipeline.queue.database import Database, open_database
+from pipeline.queue.records import EventKind, Outcome
+from pipeline.queue.tables import metadata
+from pipeline.tasks import FileState, Source, TaskState
+
+REPOSITORY = Path(__file__).parents[3]
+
+NEXT = """
+import os
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.create_table("newer", sa.Column("id", sa.Integer, primary_key=True))
+    op.execute("UPDATE meta SET epoch = 99")
+    {at_last}
+"""
+
+
+def statements(path: Path) -> list[str]:
+    """Return the SQL that made each table and index."""
+    connection = sqlite3.connect(path)
+    made = connection.execute("SELECT sql FROM sqlite_master WHERE sql > '' AND name NOT LIKE 'alembic%'")
+    sql = sorted(row[0] for row in made)
+    connection.close()
+    return sql
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/queue.db"
+
+
+@pytest.fixture
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give the program a second migration that ends with this line."""
+
+    def give(at_last: str) -> None:
+        scripts = tmp_path / "migrations"
+        shutil.copytree(REPOSITORY / "migrations", scripts, dirs_exist_ok=True)
+        (scripts / "versions" / "0002_newer.py").write_text(NEXT.format(at_last=at_last))
+        monkeypatch.setattr(migrate, "MIGRATIONS", scripts)
+
+    return give
+
+
+def test_models_and_migrations_make_the_same_tables_and_indexes(database: Database, tmp_path: Path) -> None:
+    by_models = tmp_path / "models.db"
+    metadata.create_all(create_engine(f"sqlite:///{by_models}"))
+    assert statements(database.path) == statements(by_models)
+
+
+def test_alembic_finds_nothing_to_migrate(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize(
+    ("constraint", "names"),
+    [
+        ("ck_file_state", FileState),
+        ("ck_task_state", TaskState),
+        ("ck_task_source", Source),
+        ("ck_attempt_outcome", Outcome),
+        ("ck_event_kind", EventKind),
+    ],
+)
+def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
+    database: Database, constraint: str, names: type[FileState]
+) -> None:
+    sql = " ".join(statements(database.path))
+    listed = re.search(rf"{constraint} CHECK \(\w+ IN \(([^)]*)\)", sql)
+    assert listed
+    assert listed[1].replace("'", "").split(", ") == [name.value for name in names]
+
+
+def test_a_new_database_and_one_that_is_current_are_not_copied(url: str, tmp_path: Path) -> None:
+    open_database(url).close()
+    open_database(url).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["queue.db", "queue.db.lock"]
+
+
+def test_a_database_is_copied_before_it_is_migrated(
+    url: str, tmp_path: Path, later: Callable[[str], None]
+) -> None:
+    open_database(url).close()
+    before = statements(tmp_path / "queue.db")
+    later("")
+    open_database(url).close()
+    assert statements(tmp_path / "queue.db") != before
+    assert statements(tmp_path / "queue.db.schema-0001.bak") == before
+
+
+def test_a_migration_that_fails_leaves_the_old_schema(
+    url: str, tmp_path: Path, later: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_database(url).close()
+    before = statements(tmp_path / "queue.db")
+    later("raise ValueError('half way')")
+    with pytest.raises(ValueError, match="half way"):
+        open_database(url)
+    assert statements(tmp_path / "queue.db") == before
+    monkeypatch.undo()
+    open_database(url).close()
+
+
+def test_a_killed_migration_leaves_the_old_schema(
+    url: str, tmp_path: Path, later: Callable[[str], None]
+) -> None:
+    """The next start completes it."""
+    open_database(url).close()
+    before = statements(tmp_path / "queue.db")
+    later("os._exit(9)")
+    code = (
+        "import pathlib, sys; from pipeline.queue import database, migrate;"
+        "migrate.MIGRATIONS = pathlib.Path(sys.argv[1]); database.open_database(sys.argv[2])"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "migrations"), url]
+    assert subprocess.run(arguments, cwd=REPOSITORY, check=False).returncode == 9
+    assert statements(tmp_path / "queue.db") == before
+    later("")
+    open_database(url).close()
+    assert any("newer" in sql for sql in statements(tmp_path / "queue.db"))
+
+
+def test_a_newer_database_is_refused_with_the_copy_that_fits(
+    url: str, later: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_database(url).close()
+    later("")
+    open_database(url).close()
+    monkeypatch.undo()
+    for readonly in (False, True):
+        with pytest.raises(DatabaseNewerError, match=r"queue\.db\.schema-0001\.bak"):
+            open_database(url, readonly=readonly)
+
+
+def test_who_only_looks_migrates_nothing(url: str, tmp_path: Path, later: Callable[[str], None]) -> None:
+    open_database(url).close()
+    before = statements(tmp_path / "queue.db")
+    later("")
+    with pytest.raises(EnvironmentUnusableError, match="older schema"):
+        open_database(url, readonly=True)
+    assert statements(tmp_path / "queue.db") == before
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_alembic_upgrades_from_the_command_line(url: str, by: str, tmp_path: Path) -> None:
+    argument = ["-x", f"url={url}"] if by == "argument" else []
+    environment = {"PYTHONPATH": "."} | ({"DATABASE_URL": url} if by == "environment" else {})
+    command = [sys.executable, "-m", "alembic", *argument, "upgrade", "head"]
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+    migrated = statements(tmp_path / "queue.db")
+    open_database(url).close()
+    assert statements(tmp_path / "queue.db") == migrated
+
+
+def test_migrating_keeps_the_logging_of_the_program(url: str) -> None:
+    logging.getLogger("pipeline.queue").disabled = False
+    open_database(url).close()
+    assert not logging.getLogger("pipeline.queue").disabled
