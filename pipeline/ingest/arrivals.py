@@ -115,9 +115,9 @@ class Arrivals:
     def _enter(self, dirname: bytes, fresh: Sequence[Found], rows: Rows, source: Source) -> str:
         task, _ = self._store.open_task(dirname, source, {})
         folders = FolderOptions(self._root)
-        self._store.supersede(
-            each for found in fresh for each in judge.in_the_way(rows.get(found.path, ()), found.fingerprint)
-        )
+        before = [judge.in_the_way(rows.get(each.path, ()), each.fingerprint) for each in fresh]
+        if any(before):
+            self._store.supersede(row_id for ids in before for row_id in ids)
         self._store.add_files(
             task.id, [new_file(each, named_of(task), folders, task.priority) for each in fresh]
         )

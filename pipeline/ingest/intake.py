@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.queue.store import TaskStore
 
 PAUSE_S = 0.5
+MAX_PAUSE_S = 5.0
 SUSPENDED_PAUSE_S = 2.0
 TAKEN_ALONG = Problem(code="taken_along", message="All files of this task went along with a later request.")
 REST = 4  # a long step is followed by a pause of so many times its length
@@ -79,6 +80,7 @@ class Intake:
         self._noticing = threading.Lock()
         self._notices: dict[bytes, _Notice] = {}
         self._everything: Source | None = None
+        self._forgotten: set[bytes] = set()
         self._stirred: dict[str, float] = {}  # when something last changed in an active task's directory
         self.suspended: str | None = self._root.problem()
         self.last_scan: Scan | None = None
@@ -130,7 +132,8 @@ class Intake:
 
     def forget(self, path: bytes) -> None:
         """Take a file or subtree for new when it is looked at again (its rows and outputs were erased)."""
-        self._arrivals.forget(path)
+        with self._noticing:
+            self._forgotten.add(path)
 
     def step(self, now: float) -> float:
         """Look at what was noticed and what is unsettled, end tasks; return in how many seconds to come again."""
@@ -143,12 +146,15 @@ class Intake:
         self._look_at_noticed(now)
         self._stir(self._settling.step(now), now)
         self._end_tasks(now)
-        return max(PAUSE_S, REST * (self._clock() - began))
+        return min(MAX_PAUSE_S, max(PAUSE_S, REST * (self._clock() - began)))
 
     def _look_at_noticed(self, now: float) -> None:
         with self._noticing:
             notices, self._notices = self._notices, {}
             everything, self._everything = self._everything, None
+            forgotten, self._forgotten = self._forgotten, set()
+        for path in forgotten:
+            self._arrivals.forget(path)
         self._stir_around(notices, now)
         for notice in notices.values():
             self._hint(notice)

@@ -163,7 +163,8 @@ class Requests:
 
     def _enter(self, task: Task, request: Request, plan: _Plan) -> None:
         folders = FolderOptions(self._root)
-        self._store.supersede(plan.in_the_way)
+        if plan.in_the_way:
+            self._store.supersede(plan.in_the_way)
         files = [new_file(each, request.named, folders, request.priority) for each in plan.new]
         self._store.add_files(task.id, files)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 200  # so many are queued together: of a hundred thousand, the first need not wait for the last
+
 
 class Transcript(Protocol):
     """What lies beside a source: display paths, and what was odd."""
@@ -60,6 +62,9 @@ class Settling:
         for path, rows in waiting.items():
             if self._settle.is_due(path, now):
                 changed |= self._look(path, rows, now, ready)
+            if len(ready) >= AT_ONCE:
+                self._queue(ready)
+                ready.clear()
         self._settle.drop_hints()
         self._queue(ready)
         return changed
@@ -91,9 +96,12 @@ class Settling:
         return {row.task_id for row in grown}
 
     def _queue(self, ready: Sequence[tuple[MediaFile, Fingerprint]]) -> None:
+        forced = (
+            {task.id for task in self._store.active_tasks() if task.options.get(FORCE)} if ready else set()
+        )
         todo = []
         for row, fingerprint in ready:
-            done = None if self._is_forced(row) else self._done(row, fingerprint)
+            done = None if row.task_id in forced else self._done(row, fingerprint)
             if done is None:
                 todo.append((row.id, fingerprint))
                 continue
@@ -101,10 +109,6 @@ class Settling:
                 self._store.skip(row.id, None, outputs=done.outputs, warnings=done.warnings)
         if todo:
             self._store.settle(todo)
-
-    def _is_forced(self, row: MediaFile) -> bool:
-        task = self._store.task(row.task_id)
-        return task is not None and bool(task.options.get(FORCE))
 
     def _done(self, row: MediaFile, fingerprint: Fingerprint) -> Transcript | None:
         """Return the transcript a ready file has already: its own, or a copy of that of the same content elsewhere."""

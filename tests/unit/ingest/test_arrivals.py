@@ -154,7 +154,9 @@ def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(intake
     assert states() == {b"a/x.mp3": [S.DONE]}
 
 
-def test_outputs_removed_by_hand_are_not_made_again(intake, make_intake, make_clock, clock, put, work, states, workdir):
+def test_outputs_removed_by_hand_are_not_made_again(
+    intake, make_intake, make_clock, clock, put, work, states, workdir
+):
     """The queue remembers, after a restart too."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -167,7 +169,9 @@ def test_outputs_removed_by_hand_are_not_made_again(intake, make_intake, make_cl
     assert states() == {b"a/x.mp3": [S.DONE]}
 
 
-def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(intake, clock, put, states, store, workdir):
+def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
+    intake, clock, put, states, store, workdir
+):
     """Gone fails nothing and is not for good."""
     put("a/x.mp3")
     put("a/y.mp3")
@@ -237,7 +241,9 @@ def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(intake, cl
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(intake, clock, put, store, workdir, tmp_path):
+def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(
+    intake, clock, put, store, workdir, tmp_path
+):
     """It fails alone; the rest of its directory is done."""
     (tmp_path / "secret.mp3").write_bytes(b"secret")
     put("a/x.mp3")
@@ -296,7 +302,9 @@ def test_a_missing_workdir_suspends(intake, clock, workdir):
     assert "No such file" in intake.suspended
 
 
-def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(intake, clock, put, transcribe, monkeypatch, store):
+def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(
+    intake, clock, put, transcribe, monkeypatch, store
+):
     """Unchanged files cost one stat."""
     for number in range(20):
         transcribe(put(f"a/{number}.mp3"))
@@ -307,6 +315,20 @@ def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(intake, clock,
     intake.notice_all(Source.RESCAN)
     clock.run(0)
     assert intake.last_scan is not None
+
+
+def test_a_forgotten_file_is_new_again(intake, clock, put, work, states, store, workdir):
+    """Its rows and outputs were erased."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    (workdir / "a/x.json").unlink()
+    store.forget(b"a/x.mp3")
+    intake.forget(b"a")
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
 def test_a_healed_permission_is_noticed(intake, clock, put, store, states, monkeypatch):

@@ -58,7 +58,9 @@ def test_a_directory_done_by_its_parents_task_answers_with_that(intake, post, cl
     assert post("a/b").id == store.last_task(b"a").id
 
 
-def test_done_before_the_database_was_deleted_is_a_completed_task_of_skipped_files(post, put, transcribe, store):
+def test_done_before_the_database_was_deleted_is_a_completed_task_of_skipped_files(
+    post, put, transcribe, store
+):
     """Nothing is transcribed again."""
     transcribe(put("a/x.mp3"))
     task = post("a")
@@ -108,7 +110,9 @@ def test_options_of_a_second_request_apply_to_files_not_yet_started(intake, post
     assert store.task(task.id).callback_url == "http://x/"
 
 
-def test_a_file_being_transcribed_is_done_again_after_if_the_text_would_change(post, clock, put, store, states):
+def test_a_file_being_transcribed_is_done_again_after_if_the_text_would_change(
+    post, clock, put, store, states
+):
     """A second row waits for the first to end; asking the same again adds none."""
     put("a/x.mp3")
     post("a")
@@ -128,7 +132,9 @@ def test_a_request_inside_an_active_task_takes_unstarted_files_along(intake, pos
     (outer,) = store.active_tasks()
     inner = post("a/b", {"language": "fr"})
     assert inner.id != outer.id
-    assert [(row.path, row.options) for row in store.files(inner.id).rows] == [(b"a/b/x.mp3", {"language": "fr"})]
+    assert [(row.path, row.options) for row in store.files(inner.id).rows] == [
+        (b"a/b/x.mp3", {"language": "fr"})
+    ]
     assert [row.path for row in store.files(outer.id).rows] == [b"a/c/y.mp3"]
     assert post("a/b").id == inner.id
 
@@ -256,7 +262,9 @@ def test_rendering_options_render_again_from_the_json(make_intake, put, transcri
     assert rendered == [(b"a/x.mp3", 40)]
 
 
-@pytest.mark.parametrize("dirname", ["", "/", "/etc", "..", "../x", "a/../../x", "a/..", "a\0b", "\ud800", "a/" + "n" * 300])
+@pytest.mark.parametrize(
+    "dirname", ["", "/", "/etc", "..", "../x", "a/../../x", "a/..", "a\0b", "\ud800", "a/" + "n" * 300]
+)
 def test_a_bad_path_is_refused(post, dirname, put):
     """Absolute, upwards, NUL, no name, too long."""
     put("a/x.mp3")
@@ -312,7 +320,9 @@ def test_nothing_is_taken_while_the_workdir_is_away(post, workdir):
 
 
 SEGMENTS = st.one_of(
-    st.sampled_from(["..", ".", "", "a", "out", "x.mp3", "~", "\0", "%2e%2e", "..\\", "\udcff", "\ud800", "é", "\n"]),
+    st.sampled_from(
+        ["..", ".", "", "a", "out", "x.mp3", "~", "\0", "%2e%2e", "..\\", "\udcff", "\ud800", "é", "\n"]
+    ),
     st.text(max_size=8),
 )
 
@@ -343,5 +353,8 @@ def fuzzed(tmp_path_factory):
     (base / "workdir/a/x.mp3").write_bytes(b"x")
     (base / "workdir/out").symlink_to(base)
     database = open_database(f"sqlite:///{base}/queue.db")
-    yield Intake(TaskStore(database), base / "workdir", output_dir=None, quiet_seconds=5.0), os.fsencode(base / "workdir")
+    yield (
+        Intake(TaskStore(database), base / "workdir", output_dir=None, quiet_seconds=5.0),
+        os.fsencode(base / "workdir"),
+    )
     database.close()

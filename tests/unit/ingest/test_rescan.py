@@ -33,7 +33,10 @@ def test_sunday_is_zero_and_seven(sunday):
     assert first == datetime(2026, 6, 7, 3, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("days", "expected"), [("1-5", [2, 3, 4, 5, 8]), ("fri-sun", [5, 6, 7, 12, 13]), ("6,0", [6, 7, 13, 14, 20])])
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [("1-5", [2, 3, 4, 5, 8]), ("fri-sun", [5, 6, 7, 12, 13]), ("6,0", [6, 7, 13, 14, 20])],
+)
 def test_days_of_the_week(days, expected):
     """Ranges, lists and names."""
     assert [each.day for each in firings(f"0 0 * * {days}", MONDAY, 5)] == expected
@@ -58,13 +61,35 @@ def test_steps_months_and_macros():
     assert firings("@hourly", MONDAY, 1) == [datetime(2026, 6, 1, 1, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("5m", 300), ("2h", 7200), ("1d", 86400), ("300", 300), ("1.5m", 90)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("5m", 300), ("2h", 7200), ("1d", 86400), ("300", 300), ("1.5m", 90)]
+)
 def test_an_interval_is_a_number_and_a_unit(text, seconds):
     """Seconds where none is given."""
     assert cron.parse(text) == cron.Interval(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "often", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "5-1 * * * *", "@never", "0s", "-5m", "* * * * mo", "1,,2 * * * *", "*/x * * * *"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "often",
+        "* * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "*/0 * * * *",
+        "5-1 * * * *",
+        "@never",
+        "0s",
+        "-5m",
+        "* * * * mo",
+        "1,,2 * * * *",
+        "*/x * * * *",
+    ],
+)
 def test_a_schedule_without_meaning_is_refused_with_an_example(text):
     """Nobody has to guess."""
     with pytest.raises(BadOptionsError, match="5m"):

@@ -14,13 +14,18 @@ def found(workdir):
     return lambda path=b"a": [each.path for each in scan(os.fsencode(workdir), path)]
 
 
-@pytest.mark.parametrize("name", [b"x.mp3", b"X.MP3", b"x.y.flac", b"x.webm", b"x.mkv", b"x.opus", b"\xff.wav", b"-x.m4a", b"a\nb.ogg"])
+@pytest.mark.parametrize(
+    "name",
+    [b"x.mp3", b"X.MP3", b"x.y.flac", b"x.webm", b"x.mkv", b"x.opus", b"\xff.wav", b"-x.m4a", b"a\nb.ogg"],
+)
 def test_media_is_known_by_its_extension(name):
     """In any case."""
     assert is_media(name)
 
 
-@pytest.mark.parametrize("name", [b"x.txt", b"x.srt", b"x.json", b"x", b".mp3", b"mp3", b"x.pdf", b"x.mp3.txt", b"whisper.toml"])
+@pytest.mark.parametrize(
+    "name", [b"x.txt", b"x.srt", b"x.json", b"x", b".mp3", b"mp3", b"x.pdf", b"x.mp3.txt", b"whisper.toml"]
+)
 def test_other_names_are_no_media(name):
     """Our outputs among them."""
     assert not is_media(name)
@@ -41,7 +46,15 @@ def test_what_is_unfinished_or_not_meant_is_ignored(name):
 
 def test_a_subtree_is_scanned_in_the_order_of_names(put, found):
     """Each path once; ignored directories are not entered."""
-    for name in ("a/2.mp3", "a/10.mp3", "a/b/1.mp3", "a/@eaDir/x.mp3", "a/.hidden/x.mp3", "a/x.mp3.part", "z/x.mp3"):
+    for name in (
+        "a/2.mp3",
+        "a/10.mp3",
+        "a/b/1.mp3",
+        "a/@eaDir/x.mp3",
+        "a/.hidden/x.mp3",
+        "a/x.mp3.part",
+        "z/x.mp3",
+    ):
         put(name)
     assert found() == [b"a/10.mp3", b"a/2.mp3", b"a/b/1.mp3"]
 
