@@ -55,7 +55,14 @@ ENGLISH = Wording(
         _S.SKIPPED: "skipped (done before, or removed)",
         _S.CANCELLED: "cancelled",
     },
-    reasons={},
+    reasons={
+        "no_audio": "The file has no audio track: there is nothing to transcribe; replace or remove it.",
+        "decode_stalled": "{message} Copy the file again, or convert it.",
+        "crashed": "{message}. Convert the file or cut it, or ask for a retry.",
+        "stalled": "{message}. Convert the file or cut it, or ask for a retry.",
+        "out_of_memory": "{message}. A smaller model may do it; or free some memory and ask for a retry.",
+        "internal": "{message}. Ask for a retry; if that fails too, report it with the log.",
+    },
 )
 
 FRENCH = Wording(
@@ -95,10 +102,15 @@ FRENCH = Wording(
         "decode_stalled": "Le décodage n'avançait plus et a été arrêté ; copiez le fichier de nouveau.",
         "bad_options": "Les options demandées (whisper.toml ou requête) ne sont pas valables : {message}",
         "outside_workdir": "Un lien mène hors du dossier de travail ; copiez le fichier lui-même.",
-        "output_unwritable": "La transcription n'a pas pu être écrite : {message}",
         "outputs_unwritable": "La transcription n'a pas pu être écrite : {message}",
-        "crash": "Le moteur s'est arrêté deux fois sur ce fichier ; il est mis de côté. Vérifiez-le, puis relancez-le.",
-        "out_of_memory": "La mémoire n'a pas suffi ; un modèle plus petit y parviendrait peut-être.",
+        "crashed": "Le moteur s'est arrêté sur ce fichier ; convertissez-le, coupez-le ou demandez un nouvel essai.",
+        "stalled": "Le moteur n'avançait plus sur ce fichier ; convertissez-le, coupez-le ou demandez un nouvel essai.",
+        "worker_lost": "Le moteur a disparu pendant ce fichier ; il sera réessayé.",
+        "not_seen": "Le moteur, sur une autre machine, ne voit pas ce fichier ; vérifiez le montage du dossier.",
+        "out_of_memory": "La mémoire n'a pas suffi ; libérez-en ou prenez un modèle plus petit, puis demandez un nouvel "
+        "essai.",
+        "media": "Le fichier n'a pas pu être transcrit : {message}",
+        "internal": "Erreur interne ({message}) ; demandez un nouvel essai, sinon signalez-la avec le journal.",
         "no_media": "Le dossier ne contient ni audio ni vidéo.",
     },
 )
