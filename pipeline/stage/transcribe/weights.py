@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,7 @@ class _Search:
             raise self._unavailable(f"{self.cache} cannot be written ({error.strerror or error})") from error
 
     def _fetch(self) -> Checkpoint:
+        self._sweep()
         for source in (self._download, self._unpack):
             try:
                 return source()
@@ -86,6 +88,15 @@ class _Search:
                 self.failures.append(str(error))
                 self.report(str(error), None)
         raise self._unavailable()
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left behind: under the lock nobody else is writing it."""
+        for target in (self.own, self.converted):
+            for left in self.cache.glob(f".{target.name}.*.part"):
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
 
     def _download(self) -> Checkpoint:
         self.report(f"downloading {self.own.name}", None)

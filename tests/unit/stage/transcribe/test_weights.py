@@ -99,6 +99,18 @@ def test_two_processes_at_once_fetch_once(tmp_path: Path) -> None:
     assert (tmp_path / "conversions").read_text() == "x"
 
 
+@pytest.mark.usefixtures("offline")
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """Half a download does not fill the disk for ever; another model's is its own matter."""
+    (tmp_path / ".base.pt.4711.part").write_bytes(b"half")
+    (tmp_path / ".base.from-ctranslate2.pt.x.part").mkdir()
+    (tmp_path / ".base.en.pt.4711.part").write_bytes(b"half")
+
+    ensure("base", tmp_path, ignore)
+
+    assert [path.name for path in tmp_path.glob("*.part")] == [".base.en.pt.4711.part"]
+
+
 def test_a_path_is_hashed_and_remembered(tmp_path: Path) -> None:
     """Weights of the user's own are known by their hash as well."""
     own = tmp_path / "own.pt"
