@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.relay.commit import Prepared
     from pipeline.tasks import MediaFile
 
+GONE_PINGS = 2  # a connection that breaks is made again in less
 STALL_MARGIN_S = 30.0  # beyond what the supervisor allows its child
 Kind = Literal["transient", "returned"]
 
@@ -53,6 +54,7 @@ class Link:
     renewed_at: float
     pinged_at: float = 0.0
     unanswered: int = 0  # pings since it was last heard
+    unreachable: int = 0  # of those, pings that could not be sent: its connection is gone
     credit: int = 0
     counted: bool = False  # whether its credit is known since it said Hello
     patience: float = 60.0
@@ -65,7 +67,7 @@ class Link:
 
     def heard(self, now: float) -> None:
         """Note a sign of life: any message."""
-        self.heard_at, self.unanswered = now, 0
+        self.heard_at, self.unanswered, self.unreachable = now, 0, 0
 
     def offer(self, places: int, unaccepted: int) -> None:
         """Add the places a worker offers; its first word after Hello counts those of jobs on their way as free."""
@@ -81,7 +83,9 @@ class Link:
         return True
 
     def is_lost(self, now: float) -> bool:
-        """Tell whether the worker fell silent; a core that slept itself has not pinged and blames nobody."""
+        """Tell whether the worker is gone or fell silent; a core that slept itself has not pinged and blames nobody."""
+        if self.unreachable >= GONE_PINGS:
+            return True
         return self.unanswered > LIVENESS and now - self.heard_at >= HEARTBEAT_S * LIVENESS
 
     def is_stalled(self, now: float) -> bool:

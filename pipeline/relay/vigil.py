@@ -35,8 +35,8 @@ class Vigil:
             self._look(link, now)
 
     def _look(self, link: Link, now: float) -> None:
-        if link.ping_due(now):
-            self._router.send(link.identity, Ping())
+        if link.ping_due(now) and not self._router.send(link.identity, Ping()):
+            link.unreachable += 1
         if link.is_lost(now):
             logger.warning("stage %s fell silent", link.worker)
             self._board.part(

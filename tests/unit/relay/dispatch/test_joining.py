@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,20 @@ def test_a_silent_stage_is_lost_and_its_file_is_tried_again_charged(bench: Bench
     assert bench.file(file).error.code == "worker_lost"
     assert bench.file(file).attempts == 1
     assert bench.dispatch.stages == []
+
+
+def test_a_stage_whose_process_is_gone_is_lost_sooner(bench: Bench, stage: FakeStage) -> None:
+    """A closed connection tells more than silence."""
+    file = bench.add()
+    stage.take()
+    bench.step()
+    stage.close()
+    began = bench.now
+    while bench.dispatch.stages:
+        time.sleep(0.02)  # for the connection to close
+        bench.step(1.0)
+    assert bench.now - began <= 5.0
+    assert bench.file(file).state is FileState.RETRY_WAIT
 
 
 def test_a_stage_that_answers_pings_is_kept(bench: Bench, stage: FakeStage) -> None:

@@ -274,6 +274,24 @@ def test_a_drain_does_not_wait_for_a_child_that_hangs(core: FakeCore) -> None:
 
 # ---- as a process ----
 
+PARENT = """
+import os, signal, sys
+from pipeline.stage.child import Child
+child = Child([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_child_does_not_outlive_its_supervisor() -> None:
+    """Not even one that hangs, when the supervisor is killed."""
+    parent = subprocess.run([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, check=False)
+    child = int(parent.stdout)
+    end = time.monotonic() + 3
+    while psutil.pid_exists(child) and psutil.Process(child).status() != "zombie":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
