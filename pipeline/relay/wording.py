@@ -107,8 +107,7 @@ FRENCH = Wording(
         "stalled": "Le moteur n'avançait plus sur ce fichier ; convertissez-le, coupez-le ou demandez un nouvel essai.",
         "worker_lost": "Le moteur a disparu pendant ce fichier ; il sera réessayé.",
         "not_seen": "Le moteur, sur une autre machine, ne voit pas ce fichier ; vérifiez le montage du dossier.",
-        "out_of_memory": "La mémoire n'a pas suffi ; libérez-en ou prenez un modèle plus petit, puis demandez un nouvel "
-        "essai.",
+        "out_of_memory": "La mémoire n'a pas suffi ; libérez-en ou prenez un modèle plus petit, puis relancez.",
         "media": "Le fichier n'a pas pu être transcrit : {message}",
         "internal": "Erreur interne ({message}) ; demandez un nouvel essai, sinon signalez-la avec le journal.",
         "no_media": "Le dossier ne contient ni audio ni vidéo.",
