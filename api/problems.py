@@ -91,7 +91,8 @@ def _explain_one(error: Mapping[str, Any], known: Iterable[str]) -> str:
         return f"{where!r} is not known here.{closest(where, list(known))}"
     if error["type"] == "missing":
         return f"{where!r} is missing"
-    message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+    said = error["msg"].removeprefix("Value error, ")  # our own validators need no such label
+    message = f"{said[:1].lower()}{said[1:]}"
     return f"{where}: {message}" if where else message
 
 

@@ -1,0 +1,69 @@
+"""The OpenAPI page tells the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.problems import MEDIA_TYPE
+from api.schemas import Submission
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+
+@pytest.fixture(scope="module")
+def schema(client: TestClient) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get("/openapi.json").json()
+    return answer
+
+
+def operations(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_it_shows_the_routes_of_the_contract(schema: dict[str, Any]) -> None:
+    """All of them, and nothing that is not served."""
+    assert set(operations(schema)) == {
+        "POST /transcription",
+        "DELETE /transcription/{task_id}",
+        "POST /transcription/{task_id}/retry",
+        "GET /transcription/{task_id}/files/{path}",
+        "GET /monitoring",
+        "GET /monitoring/{task_id}",
+        "GET /healthz",
+        "GET /readyz",
+        "POST /rescan",
+        "POST /pause",
+        "POST /resume",
+    }
+
+
+def test_it_promises_problems_and_no_422(schema: dict[str, Any]) -> None:
+    """Every operation shows what a refusal looks like."""
+    for name, operation in operations(schema).items():
+        refusals = {status: shown for status, shown in operation["responses"].items() if status != "200"}
+        assert "422" not in refusals, name
+        assert refusals, name
+        for shown in refusals.values():
+            assert shown["content"].keys() == {MEDIA_TYPE}, name
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+def test_it_shows_the_body_that_is_checked(schema: dict[str, Any]) -> None:
+    """With dirname alone required, and no defaults that the service's own options would belie."""
+    body = operations(schema)["POST /transcription"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["dirname"]
+    assert body["properties"].keys() == Submission.model_fields.keys()
+    assert "default" not in body["properties"]["model"]
+    assert body["additionalProperties"] is False
+
+
+def test_every_operation_is_described(schema: dict[str, Any]) -> None:
+    """A summary and a sentence."""
+    assert [name for name, operation in operations(schema).items() if not operation.get("description")] == []
