@@ -41,12 +41,11 @@ class _Said:
         self._reset_at = 0  # tokens before this are no context any more
         self.last_word = 0.0  # where it ended, seconds
 
-    def add(self, segments: Sequence[Segment]) -> None:
-        """Take in a finished window; nothing said at a high temperature becomes context."""
+    def add(self, segments: Sequence[Segment], temperature: float) -> None:
+        """Take in a window that was heard; nothing said at a high temperature becomes context."""
         self._tokens += [token for each in segments for token in each.tokens]
         self.last_word = _last_word_end(segments) or self.last_word
-        hot = any(each.temperature > _FEED_TEMPERATURE for each in segments)
-        if hot or (segments and not self._options.condition_on_previous_text):
+        if temperature > _FEED_TEMPERATURE or not self._options.condition_on_previous_text:
             self._reset_at = len(self._tokens)
 
     def prompt(self) -> tuple[int, ...]:
@@ -136,7 +135,8 @@ class ExactTrack:
         self._clips = [self._frames(*clip) for clip in parse_clips(self._options.clip_timestamps)]
         self._seek = self._clips[0][0]
         for window in self._resume:
-            self._said.add(window.segments)
+            if window.segments:
+                self._said.add(window.segments, window.segments[0].temperature)
             self._windows.append(window)
             self._seek = window.next_start // HOP
         self._ended = True
@@ -177,8 +177,10 @@ class ExactTrack:
             self._attempt += 1
             return
         silent = is_silence(reply, self._options)
-        segments, seek = ([], self._seek + self._size) if silent else self._heard(reply)
-        self._finish(segments, seek if seek > self._seek else self._seek + self._size)
+        segments, seek = (None, self._seek + self._size) if silent else self._heard(reply)
+        if segments is not None:
+            self._said.add(segments, reply.temperature)
+        self._finish(segments or [], seek if seek > self._seek else self._seek + self._size)
         self._next_window()
 
     def _frames(self, start: float, end: float) -> tuple[int, int]:
@@ -192,8 +194,8 @@ class ExactTrack:
             self._loudest = max(self._loudest, self._log_mel_max(stretch))
             self._looked = end
 
-    def _heard(self, reply: Reply) -> tuple[list[Segment], int]:
-        """Return the segments of the file and the frame to seek to."""
+    def _heard(self, reply: Reply) -> tuple[list[Segment] | None, int]:
+        """Return the segments of the file (None: as if nothing had been said) and the frame to seek to."""
         offset = self._seek * HOP / SAMPLE_RATE
         segments = [
             segment(reply, heard, self._seek * HOP, (offset + heard.start, offset + heard.end))
@@ -202,13 +204,14 @@ class ExactTrack:
         seek = self._seek + round(reply.consumed * FRAMES_PER_SECOND)
         if self._options.word_timestamps:
             seek = self._after_words(segments, seek, single_ending=reply.single_ending)
-            threshold = self._options.hallucination_silence_threshold
-            if threshold is not None:
-                place = Place(self._seek, self._size, self._content)
-                segments, seek = skip_silences(
-                    segments, seek, place, threshold, self._said.last_word, single_ending=reply.single_ending
-                )
-        return [_cleared(each) for each in segments], seek
+        threshold = self._options.hallucination_silence_threshold
+        if not self._options.word_timestamps or threshold is None:
+            return [_cleared(each) for each in segments], seek
+        place = Place(self._seek, self._size, self._content)
+        kept, seek = skip_silences(
+            segments, seek, place, threshold, self._said.last_word, single_ending=reply.single_ending
+        )
+        return None if kept is None else [_cleared(each) for each in kept], seek
 
     def _after_words(self, segments: list[Segment], seek: int, *, single_ending: bool) -> int:
         end = _last_word_end(segments)
@@ -226,7 +229,6 @@ class ExactTrack:
             segments=tuple(segments),
             warnings=quality.window_warnings(segments, None),
         )
-        self._said.add(segments)
         self._windows.append(window)
         self._fresh.append(window)
         self._seek, self._attempt, self._pcm = seek, 0, None

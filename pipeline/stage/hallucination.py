@@ -31,14 +31,17 @@ def skip_silences(  # noqa: PLR0913 - the state of whisper's loop
     last_speech: float,
     *,
     single_ending: bool,
-) -> tuple[list[Segment], int]:
-    """Return the segments to keep and the frame to seek to; `threshold` and `last_speech` are seconds."""
+) -> tuple[list[Segment] | None, int]:
+    """Return the segments to keep and the frame to seek to; `threshold` and `last_speech` are seconds.
+
+    None: the window begins with an invention after a silence, and is heard again from its end.
+    """
     if not single_ending:
         seek = _after_last_word(segments, seek, place, threshold)
     first = _next_with_words(segments)
     gap = first.start - place.seek / FRAMES_PER_SECOND if first else 0.0
     if is_anomaly(first) and gap > threshold:
-        return [], place.seek + round(gap * FRAMES_PER_SECOND)
+        return None, place.seek + round(gap * FRAMES_PER_SECOND)
     return _without_islands(segments, seek, place, threshold, last_speech)
 
 

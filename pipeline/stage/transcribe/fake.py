@@ -1,7 +1,7 @@
 """An Engine without a model: the text derives from the samples, and misbehaviour can be ordered.
 
 Environment: WHISPER_FAKE_DELAY (seconds a window), WHISPER_FAKE_BATCH (batch size), WHISPER_FAKE_LOAD (seconds to
-load). By content, as an engine sees no names: a window in which any sample equals a marker of `MARKERS` makes the
+load), WHISPER_FAKE_LOG (a file that gets a line for each window that is begun). By content, as an engine sees no names: a window in which any sample equals a marker of `MARKERS` makes the
 engine crash, hang, run out of memory or fail.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,9 +57,15 @@ class FakeEngine:
     def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
         """Return one segment a window."""
         for request in requests:
+            self._log(request)
             _obey(request.pcm, len(requests))
         time.sleep(self._delay * len(requests))
         return [_reply(request) for request in requests]
+
+    def _log(self, request: Request) -> None:
+        if path := os.environ.get("WHISPER_FAKE_LOG"):
+            with Path(path).open("a", encoding="utf-8") as log:
+                log.write(words(request.pcm) + "\n")
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:  # noqa: ARG002 - the Engine's signature
         """Return the prompt's bytes as tokens."""

@@ -68,7 +68,15 @@ def test_samples_come_through_unchanged(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [b"caf\xe9.wav", b"new\nline.wav", b"-i.wav", b"%03d.wav", b"concat:a.wav", b"x" * 251 + b".wav", b"no-suffix"],
+    [
+        b"caf\xe9.wav",
+        b"new\nline.wav",
+        b"-i.wav",
+        b"%03d.wav",
+        b"concat:a.wav",
+        b"x" * 251 + b".wav",
+        b"no-suffix",
+    ],
 )
 def test_any_name_decodes(tmp_path, name):
     """A name is never an option, a pattern, a protocol or text."""
@@ -91,7 +99,9 @@ def test_a_cut_file_is_decoded_with_a_warning(tmp_path, suffix):
 def test_a_film_whose_sound_ends_early_is_whole(tmp_path):
     """The declared duration of a video may be that of its picture."""
     write_wav(tmp_path / "a.wav", 3)
-    ffmpeg("-f", "lavfi", "-i", "color=size=32x32:duration=9", "-i", tmp_path / "a.wav", tmp_path / "film.mkv")
+    ffmpeg(
+        "-f", "lavfi", "-i", "color=size=32x32:duration=9", "-i", tmp_path / "a.wav", tmp_path / "film.mkv"
+    )
     assert decode(tmp_path, "film.mkv")[2] == []
 
 
@@ -251,7 +261,9 @@ def test_infinite_and_missing_values_become_samples(tmp_path):
     """A float WAV that holds NaN and infinity decodes to plain numbers."""
     values = np.array([np.nan, np.inf, -np.inf, 0.5] * 8000, dtype="<f4").tobytes()
     header = b"RIFF" + (36 + len(values)).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
-    header += b"\x03\0\x01\0" + RATE.to_bytes(4, "little") + (4 * RATE).to_bytes(4, "little") + b"\x04\0\x20\0"
+    header += (
+        b"\x03\0\x01\0" + RATE.to_bytes(4, "little") + (4 * RATE).to_bytes(4, "little") + b"\x04\0\x20\0"
+    )
     (tmp_path / "a.wav").write_bytes(header + b"data" + len(values).to_bytes(4, "little") + values)
     assert len(decode(tmp_path, "a.wav")[0]) == 32000
 
@@ -268,7 +280,9 @@ def test_ffmpeg_is_limited():
 def test_tags_cannot_pretend_a_duration():
     """Only FFmpeg's own lines count, not what a tag says; bytes need not be UTF-8."""
     log = Log()
-    log.feed(b"[info] Input #0, mp3, from 'x':\n[info]   Metadata:\n[info]     title : Duration: 99:00:00.00\xff\n")
+    log.feed(
+        b"[info] Input #0, mp3, from 'x':\n[info]   Metadata:\n[info]     title : Duration: 99:00:00.00\xff\n"
+    )
     assert log.duration is None
     log.feed(b"[info]   Duration: 01:00:02.50, start: 0.0\n")
     assert log.duration == 3602.5

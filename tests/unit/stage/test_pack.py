@@ -83,7 +83,9 @@ def test_segments_carry_the_seconds_of_the_file():
 def test_a_failed_window_comes_back_hotter_with_the_same_samples():
     """Fallback climbs the temperatures; what the last one says is taken."""
     made = track(clip(0))
-    requests = answer(made, *[reply(avg_logprob=-2.0)] * 5, reply(" enfin", temperature=1.0, avg_logprob=-2.0))
+    requests = answer(
+        made, *[reply(avg_logprob=-2.0)] * 5, reply(" enfin", temperature=1.0, avg_logprob=-2.0)
+    )
     assert [request.temperature for request in requests] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert len({id(request.pcm) for request in requests}) == 1
     assert len({request.seed for request in requests}) == 6
@@ -96,7 +98,10 @@ def test_what_follows_the_last_timestamp_is_offered_again():
     first, second = answer(made, reply(" un", end=8.5, single_ending=False), reply(" deux", end=11.5))
     assert (len(first.pcm), len(second.pcm)) == (20 * SAMPLE_RATE, int(11.5 * SAMPLE_RATE))
     (window,) = made.harvest()
-    assert [(each.text, each.start, each.end) for each in window.segments] == [(" un", 0.0, 8.5), (" deux", 8.5, 20.0)]
+    assert [(each.text, each.start, each.end) for each in window.segments] == [
+        (" un", 0.0, 8.5),
+        (" deux", 8.5, 20.0),
+    ]
 
 
 def test_a_rest_without_speech_is_let_go():

@@ -228,7 +228,11 @@ def test_a_file_that_is_gone_says_so(start):
     path.write_bytes(b"x")
     status = path.stat()
     path.unlink()
-    worker.say(Job(epoch=3, token=7, file_id=1, path=b"a.wav", size=1, mtime_ns=status.st_mtime_ns, options=Options()))
+    worker.say(
+        Job(
+            epoch=3, token=7, file_id=1, path=b"a.wav", size=1, mtime_ns=status.st_mtime_ns, options=Options()
+        )
+    )
     assert worker.end_of(1).kind == "gone"
 
 
