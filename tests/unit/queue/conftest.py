@@ -1,31 +1,35 @@
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.store import NewFile, TaskStore
+from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
 
 TASK_DIRECTORY = b"talks"
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrate one database for all tests: each gets a copy."""
-    path = tmp_path_factory.mktemp("migrated") / "queue.db"
-    open_database(f"sqlite:///{path}").close()
-    return path
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Open one database for all tests: SQLAlchemy compiles each statement once."""
+    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('queue')}/queue.db")
+    yield database
+    database.close()
 
 
 @pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    shutil.copyfile(migrated, tmp_path / "queue.db")
-    database = open_database(f"sqlite:///{tmp_path}/queue.db")
-    yield database
-    database.close()
+def database(shared: Database) -> Database:
+    """Empty the database."""
+
+    def empty(connection: Connection) -> None:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+
+    shared.write(empty)
+    return shared
 
 
 @pytest.fixture

@@ -44,6 +44,14 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """Open a database that the test may close or break."""
+    database = open_database(url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
 def keeper(url: str) -> Iterator[subprocess.Popen[bytes]]:
     """Keep the queue open in another process, which wrote epoch 7."""
     with subprocess.Popen(

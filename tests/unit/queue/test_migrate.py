@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,14 @@ def statements(path: Path) -> list[str]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/queue.db"
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """Open a database that the test may close or break."""
+    database = open_database(url)
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ READS: list[Callable[[TaskStore, str], object]] = [
     lambda store, task: store.cancel(task),
     lambda store, task: store.change_task(task, options={"language": "fr"}),
     lambda store, _: store.open_epoch(),
-    lambda store, _: store.supersede([1]),
+    lambda store, _: store.supersede([each.id for each in store.in_state(FileState.QUEUED)]),
 ]
 
 
