@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import EnvironmentUnusableError, RelayUnsafeError
-from pipeline.queue.store import TaskStore
 from pipeline.relay.messages import VERSION, Bye, Error, Hello, Job, Pause, Pong, Ready, Result, Welcome
 from pipeline.relay.sockets import Router
 from pipeline.tasks import FileState
@@ -168,7 +167,8 @@ def test_leases_of_an_epoch_before_are_void(
     """After a restart of the core the old token changes nothing."""
     file = bench.add()
     job = stage.take()
-    TaskStore.open_epoch(bench.store)
+    bench.store.open_epoch()
     stage.say(result(job))
-    bench.until(lambda: not bench.dispatch._board.jobs)
-    assert bench.file(file).state is FileState.QUEUED
+    assert stage.hear(ResultAck).outcome == "stale"
+    assert bench.file(file).state is not FileState.DONE
+    assert not (bench.root / "a.json").exists()
