@@ -175,7 +175,7 @@ def recorded_names(source: bytes, provenance: Provenance) -> dict[bytes, str]:
         if not wanted:
             break
         name = output_name(base, format_)
-        if (sha256 := wanted.pop(display(name), None)) is not None and name not in RESERVED:
+        if (sha256 := wanted.pop(display(name), None)) is not None:
             found[name] = sha256
     return found
 
