@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pipeline.ingest import cron
 
 from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
-from pipeline import logs
+from pipeline import VERSION, logs
 from pipeline.errors import PipelineError
+from pipeline.ingest import cron
 from pipeline.options import MODELS
 from pipeline.settings import parse_work_hours
 
@@ -32,7 +32,7 @@ CONTEXT = {"token_normalize_func": normalise, "help_option_names": ["-h", "--hel
     callback=load_config,
     help="a TOML file with any of these options as keys",
 )
-@click.version_option(package_name="whisper-transcription", message="%(version)s")
+@click.version_option(VERSION, message="%(version)s")
 @click.pass_context
 def cli(ctx: click.Context, **_global: Any) -> None:
     """Transcribe what is dropped into a folder. Without a command: start-service."""

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-from pipeline.ingest.intake import Intake
-from pipeline.ingest.rescan import Rescan
-from pipeline.ingest.watch import Watch
-from pipeline.options import merge
-from pipeline.relay.commit import Committer
-from pipeline.relay.report import Report
 
 from api.hours import Hours
 from api.stages import StageProcess, supervisor_command
+from pipeline import VERSION
 from pipeline.errors import UnavailableError
+from pipeline.ingest.intake import Intake
+from pipeline.ingest.rescan import Rescan
+from pipeline.ingest.watch import Watch
 from pipeline.mounts import is_remote
+from pipeline.options import merge
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
+from pipeline.relay.commit import Committer
 from pipeline.relay.dispatch import Dispatch
+from pipeline.relay.report import Report
 from pipeline.runner import Runner
 from pipeline.settings import message_locale, parse_work_hours, prepare_workdir, queue_place
 from pipeline.tasks import Source
@@ -36,7 +35,6 @@ logger = logging.getLogger(__name__)
 QUIET_S = 5.0
 QUIET_REMOTE_S = 15.0  # attributes are cached there
 DRAIN_S = 20.0
-VERSION = version("whisper-transcription")
 
 
 class Core:

@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.relay.commit import Committer
-from pipeline.status import file_answer, task_answer
 from rich.console import Console
 from rich.table import Table
 
 from api.reach import find_service
-from api.service import VERSION
+from pipeline import VERSION
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
+from pipeline.relay.commit import Committer
 from pipeline.settings import queue_place
+from pipeline.status import file_answer, task_answer
 from pipeline.tasks import FAILURES, display
 
 if TYPE_CHECKING:

@@ -20,3 +20,5 @@ outputs   which file belongs to which source   runner     the one loop
 settings  what the program was told            status     the monitoring answer
 tasks     states and their transitions
 """
+
+VERSION = "0.1.0"

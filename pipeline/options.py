@@ -104,6 +104,8 @@ def parse_named(raw: Mapping[str, Any], allowed: Iterable[str] = NAMES) -> dict[
         if name not in known:
             raise BadOptionsError(f"unknown option {name!r}.{closest(name, known)}")
     named = {name: _value(name, value) for name, value in raw.items()}
+    if allowed is POST_NAMES and named.get("model", MODELS[0]) not in MODELS:
+        raise BadOptionsError("model must be a name here; paths to checkpoints are the operator's to give")
     if any(named.get(name) for name in WORD_OPTIONS):
         named.setdefault("word_timestamps", True)
     return named

@@ -65,7 +65,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = workdir.parent / f"{workdir.name}.log"
-        self._command = [
+        self.command = [
             *(sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *globals_),
             *("start-service", "--port", str(self.port), *flags),
         ]  # fmt: skip
@@ -75,7 +75,7 @@ class Service:
     def start(self, *more: str, ready: bool = True) -> Service:
         """Start it (with further flags) and wait until it is ready."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*self._command, *more], stdout=log, stderr=log, env=self._env)
+            self.process = subprocess.Popen([*self.command, *more], stdout=log, stderr=log, env=self._env)
         until(self._alive, 30)
         if ready:
             until(lambda: self.ask("GET", "/readyz")[0] == 200, 180)
