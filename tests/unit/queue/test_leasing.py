@@ -179,6 +179,12 @@ def test_a_lease_of_an_old_epoch_changes_nothing(store: TaskStore, leased: Media
         SPEAKERS[name][0](store, lease_of(leased))
 
 
+def test_a_lease_speaks_only_with_the_epoch_that_gave_it(store: TaskStore, leased: MediaFile) -> None:
+    """As after a copy of the database was put back: the token alone may fit."""
+    with pytest.raises(IllegalTransitionError):
+        store.give_back(Lease(leased.epoch + 1, leased.token, leased.id))
+
+
 # ---- how attempts end ----
 
 

@@ -49,7 +49,8 @@ def scans(plan: list[str]) -> list[str]:
 def test_a_lease_walks_its_index_in_order_and_finds_the_chosen_by_id(
     plans: Plans, store: TaskStore, add: Callable[..., MediaFile]
 ) -> None:
-    add()
+    for number in range(4):
+        add(b"talks/%d.mp3" % number)
     plan = plans(lambda: store.lease("w", 4, solo=False))
     assert plan[0] == "SEARCH file USING INDEX ix_file_lease (state=? AND crashes=?)"
     assert "SEARCH file USING INTEGER PRIMARY KEY (rowid=?)" in plan
