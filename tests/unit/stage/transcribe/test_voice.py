@@ -10,7 +10,7 @@ import torch
 from silero_vad.utils_vad import get_speech_timestamps_from_probs
 
 from pipeline.stage.transcribe.engine import Span
-from pipeline.stage.transcribe.voice import FRAME, Speech, Voice
+from pipeline.stage.transcribe.voice import BLOCK, FRAME, Probabilities, Speech, Voice
 
 HALF_MINUTE = {"speech_pad_ms": 0, "max_speech_duration_s": 30}
 
@@ -34,6 +34,16 @@ def test_spans_are_sileros_own(recording: Callable[[str], np.ndarray], name: str
     pcm = recording(name)
 
     assert silero(pcm) == listen(pcm, 16_000)
+
+
+def test_probabilities_are_sileros_own(recording: Callable[[str], np.ndarray]) -> None:
+    """Frame for frame, also where one block ends and the next begins."""
+    blocks = recording("english/jfk.flac")[: 4 * BLOCK * FRAME].reshape(-1, BLOCK, FRAME)
+    model = silero_vad.load_silero_vad()
+    ours = Probabilities()
+
+    expected = [model(torch.from_numpy(frame), 16_000).item() for block in blocks for frame in block]
+    assert [each for block in blocks for each in ours.of(block)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_spans_do_not_depend_on_how_the_samples_come(recording: Callable[[str], np.ndarray]) -> None:
