@@ -8,6 +8,7 @@ import msgspec
 
 from pipeline.relay.messages import Window
 from pipeline.stage import quality
+from pipeline.stage.context import Context, last_word_end
 from pipeline.stage.cut import Clip, parse_clips
 from pipeline.stage.hallucination import Place, skip_silences
 from pipeline.stage.spool import Spool
@@ -27,34 +28,6 @@ if TYPE_CHECKING:
 
 N_FRAMES = WINDOW_SAMPLES // HOP
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
-LONGEST_PROMPT = 223  # n_text_ctx // 2 - 1, in every whisper model
-_FEED_TEMPERATURE = 0.5  # above it, the text does not become a prompt
-
-
-class _Said:
-    """What was heard so far, as context for the next window."""
-
-    def __init__(self, options: Options, initial: tuple[int, ...]) -> None:
-        self._options = options
-        self._initial = initial
-        self._tokens = list(initial)
-        self._reset_at = 0  # tokens before this are no context any more
-        self.last_word = 0.0  # where it ended, seconds
-
-    def add(self, segments: Sequence[Segment], temperature: float) -> None:
-        """Take in a window that was heard; nothing said at a high temperature becomes context."""
-        self._tokens += [token for each in segments for token in each.tokens]
-        self.last_word = _last_word_end(segments) or self.last_word
-        if temperature > _FEED_TEMPERATURE or not self._options.condition_on_previous_text:
-            self._reset_at = len(self._tokens)
-
-    def prompt(self) -> tuple[int, ...]:
-        """Return the tokens that precede the next window."""
-        if not self._options.carry_initial_prompt:
-            return tuple(self._tokens[self._reset_at :][-LONGEST_PROMPT:])
-        ignored = max(len(self._initial), self._reset_at)
-        room = LONGEST_PROMPT - len(self._initial)
-        return (*self._initial, *self._tokens[ignored:][-room:])
 
 
 class ExactTrack:
@@ -75,7 +48,7 @@ class ExactTrack:
     ) -> None:
         self._options = options
         self._sha256 = sha256
-        self._said = _Said(options, prompt)
+        self._said = Context(options, prompt)
         self._log_mel_max = log_mel_max
         self._temperatures = temperatures(options)
         self._spool = Spool()
@@ -214,7 +187,7 @@ class ExactTrack:
         return None if kept is None else [_cleared(each) for each in kept], seek
 
     def _after_words(self, segments: list[Segment], seek: int, *, single_ending: bool) -> int:
-        end = _last_word_end(segments)
+        end = last_word_end(segments)
         if single_ending or end is None or end <= self._seek * HOP / SAMPLE_RATE:
             return seek
         return round(end * FRAMES_PER_SECOND)
@@ -245,11 +218,6 @@ class ExactTrack:
             self._clip += 1
             if self._clip < len(self._clips):
                 self._seek = self._clips[self._clip][0]
-
-
-def _last_word_end(segments: Sequence[Segment]) -> float | None:
-    ends = [word["end"] for each in reversed(segments) for word in reversed(each.words or ())]
-    return ends[0] if ends else None
 
 
 def _cleared(each: Segment) -> Segment:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pipeline.stage.ahead import Ahead, Budget, Ended, Event, Opened
+from pipeline.stage.cut import Clip
+from pipeline.stage.flight import Flight
+from pipeline.stage.pack import Packer, Row
+
 if TYPE_CHECKING:
     from pipeline.relay.messages import Job
-    from pipeline.stage.flight import Flight
+    from pipeline.stage.inbox import Inbox
+    from pipeline.stage.transcribe.engine import Engine, Reply
+    from pipeline.stage.transcribe.load import Loader
 
 AT_LEAST = 4  # jobs, however many windows wait: a short file may come beside long ones
 AT_MOST = 64  # each may hold an FFmpeg process that waits for room
@@ -16,42 +25,101 @@ AT_MOST = 64  # each may hold an FFmpeg process that waits for room
 class Jobs:
     """Waiting jobs start in order, those of one model at a time, a suspect alone."""
 
-    def __init__(self) -> None:
-        self.waiting: deque[Job] = deque()
-        self.flights: dict[int, Flight] = {}
+    def __init__(self, root: bytes, loader: Loader, inbox: Inbox) -> None:
+        self._root = root
+        self._loader = loader
+        self._inbox = inbox
+        self._waiting: deque[Job] = deque()
+        self._packer = Packer()
+        self._budget = Budget(1)
+        self._lanes = threading.Semaphore(os.cpu_count() or 1)
         self._granted = 0  # credit that no job has used yet
+        self.flights: dict[int, Flight] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.waiting or self.flights)
+        return bool(self._waiting or self.flights)
 
     def add(self, job: Job) -> None:
-        """Take a job that the core sent for some credit."""
-        self.waiting.append(job)
+        """Take a job that the core sent for some credit; it replaces an older lease of the same file."""
+        self.drop(job.file_id)
+        self._waiting.append(job)
         self._granted -= 1
 
-    def forget(self, file_id: int) -> None:
-        """Drop the file from those that wait."""
-        self.waiting = deque(job for job in self.waiting if job.file_id != file_id)
+    def drop(self, file_id: int) -> None:
+        """Let a file go, wherever it is."""
+        self._waiting = deque(job for job in self._waiting if job.file_id != file_id)
+        if file_id in self.flights:
+            self.land(self.flights[file_id])
 
     def next(self, model: str | None) -> Job | None:
         """Return the job to start now, beside those in flight on this model; None to wait."""
-        if not self.waiting:
+        if not self._waiting:
             return None
-        first = self.waiting[0]
+        first = self._waiting[0]
         alone = first.solo or any(flight.job.solo for flight in self.flights.values())
         if self.flights and (alone or first.options.model != model):
             return None
-        return self.waiting.popleft()
+        return self._waiting.popleft()
 
     def every(self) -> list[Job]:
         """Return all jobs, those in flight first."""
-        return [*(flight.job for flight in self.flights.values()), *self.waiting]
+        return [*(flight.job for flight in self.flights.values()), *self._waiting]
+
+    def start(self, job: Job, batch_size: int) -> None:
+        """Begin to decode a file."""
+        self._budget.capacity = 2 * batch_size
+        ahead = Ahead(
+            job,
+            root=self._root,
+            make_voice=None if job.options.no_vad else self._loader.voice,
+            budget=self._budget,
+            lanes=self._lanes,
+            post=lambda event: self._inbox.put((job.file_id, event)),
+        )
+        self.flights[job.file_id] = Flight(job, ahead)
+        ahead.start()
+
+    def advance(self, flight: Flight, event: Event, engine: Engine) -> None:
+        """Take in what decoding found; raises what it failed with."""
+        match event:
+            case Opened():
+                self._packer.add(flight.open(event, engine))
+            case Clip():
+                if not flight.feed(event):
+                    self._budget.give(flight.job.file_id)
+            case Ended():
+                flight.end(event)
+            case _:
+                raise event.error
+
+    def batch(self, now: float, size: int) -> list[Row]:
+        """Return the rows to transcribe now."""
+        coming = any(flight.ahead.working for flight in self.flights.values())
+        return self._packer.batch(now, size, more_coming=coming)
+
+    def owner(self, row: Row) -> Flight:
+        """Return whose window this is."""
+        return next(flight for flight in self.flights.values() if flight.track is row.track)
+
+    def hand(self, row: Row, reply: Reply, flight: Flight) -> None:
+        """Give a reply to its file, unless that has been let go."""
+        if self.flights.get(flight.job.file_id) is flight:
+            held = row.track.held
+            row.take(reply)
+            self._budget.give(flight.job.file_id, held - row.track.held)
+
+    def land(self, flight: Flight) -> None:
+        """Let a file in flight go, whatever became of it."""
+        flight.close()
+        if flight.track:
+            self._packer.remove(flight.track)
+        del self.flights[flight.job.file_id]
 
     def grant(self, batch_size: int) -> int:
         """Return how many jobs to ask for: two batches' worth of windows, counting those that wait already."""
         windows = sum(max(1, flight.track.held if flight.track else 0) for flight in self.flights.values())
-        count = len(self.waiting) + len(self.flights)
-        room = min(2 * batch_size, AT_MOST) - windows - len(self.waiting)
+        count = len(self._waiting) + len(self.flights)
+        room = min(2 * batch_size, AT_MOST) - windows - len(self._waiting)
         credit = max(0, max(room, AT_LEAST - count) - self._granted)
         self._granted += credit
         return credit

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,19 +15,19 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import EnvironmentUnusableError, PipelineError
 from pipeline.relay.messages import Busy, Bye, Cancel, Drain, Job, Message, Pause, Ready, Status, Welcome
-from pipeline.stage.ahead import Ahead, Budget, Ended, Event, Failed, Opened
 from pipeline.stage.ffmpeg import ffmpeg_binary
-from pipeline.stage.flight import Flight, failure, returned
+from pipeline.stage.flight import failure, returned
 from pipeline.stage.inbox import Channel, Inbox
 from pipeline.stage.jobs import Jobs
 from pipeline.stage.model import Model
-from pipeline.stage.pack import Packer, Row
 from pipeline.stage.transcribe.load import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.stage.transcribe.engine import Reply
+    from pipeline.stage.ahead import Event
+    from pipeline.stage.flight import Flight
+    from pipeline.stage.pack import Row
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +44,11 @@ class Stage:
     def __init__(
         self, root: bytes, loader: Loader, channel: Channel, inbox: Inbox, idle_seconds: float
     ) -> None:
-        self._root = root
-        self._loader = loader
         self._send = channel.send
         self._inbox = inbox
         self._idle_seconds = idle_seconds
         self._model = Model(loader, channel.send)
-        self._packer = Packer()
-        self._budget = Budget(1)
-        self._lanes = threading.Semaphore(os.cpu_count() or 1)
-        self._jobs = Jobs()
+        self._jobs = Jobs(root, loader, inbox)
         self._default: str | None = None  # the model the core named
         self._paused = False
         self._busy = Busy(file_ids=())
@@ -90,10 +84,9 @@ class Stage:
     def _hear(self, message: Message) -> None:
         match message:
             case Job():
-                self._drop(message.file_id)  # an older lease of the same file
                 self._jobs.add(message)
             case Cancel():
-                self._drop(message.file_id)
+                self._jobs.drop(message.file_id)
             case Pause():
                 self._paused = message.paused
             case Welcome():
@@ -111,19 +104,14 @@ class Stage:
             return
         try:
             ffmpeg_binary()
-            self._load(model)
+            self._model.load(model)
         except PipelineError as error:
             self._give_up(error)
-
-    def _drop(self, file_id: int) -> None:
-        self._jobs.forget(file_id)
-        if file_id in self._jobs.flights:
-            self._land(self._jobs.flights[file_id])
 
     def _drain(self) -> None:
         for job in self._jobs.every():
             self._send(returned(job))
-            self._drop(job.file_id)
+            self._jobs.drop(job.file_id)
         self._send(Bye())
         self.exit_code = 0
 
@@ -133,49 +121,23 @@ class Stage:
         if flight is None:
             return  # dropped meanwhile
         try:
-            self._advance(flight, event)
+            self._jobs.advance(flight, event, self._model.engine)
+        except PipelineError as error:
+            self._fail(flight, error)
         except Exception as error:
             logger.exception("%s: failed", flight.job.path)
             self._fail(flight, error)
-
-    def _advance(self, flight: Flight, event: Event) -> None:
-        match event:
-            case Opened():
-                self._packer.add(flight.open(event, self._model.engine))
-            case Ended():
-                flight.end(event)
-            case Failed():
-                self._fail(flight, event.error)
-            case _:
-                if not flight.feed(event):
-                    self._budget.give(flight.job.file_id)
 
     # ---- what starts ----
 
     def _start(self) -> None:
         while job := self._jobs.next(self._model.name):
             try:
-                self._load(job.options.model)
+                self._model.load(job.options.model)
             except PipelineError as error:
                 self._refuse(job, error)
             else:
-                self._launch(job)
-
-    def _launch(self, job: Job) -> None:
-        ahead = Ahead(
-            job,
-            root=self._root,
-            make_voice=None if job.options.no_vad else self._loader.voice,
-            budget=self._budget,
-            lanes=self._lanes,
-            post=lambda event: self._inbox.put((job.file_id, event)),
-        )
-        self._jobs.flights[job.file_id] = Flight(job, ahead)
-        ahead.start()
-
-    def _load(self, model: str) -> None:
-        self._model.load(model)
-        self._budget.capacity = 2 * self._model.batch_size
+                self._jobs.start(job, self._model.batch_size)
 
     def _refuse(self, job: Job, error: PipelineError) -> None:
         if job.options.model == self._default and isinstance(error, EnvironmentUnusableError):
@@ -191,9 +153,8 @@ class Stage:
     # ---- what is transcribed ----
 
     def _next_batch(self, now: float) -> list[Row]:
-        coming = any(flight.ahead.working for flight in self._jobs.flights.values())
-        rows = self._packer.batch(now, self._model.batch_size, more_coming=coming)
-        self._blame([self._owner(row).job.file_id for row in rows])
+        rows = self._jobs.batch(now, self._model.batch_size)
+        self._blame([self._jobs.owner(row).job.file_id for row in rows])
         return rows
 
     def _blame(self, file_ids: list[int]) -> None:
@@ -206,7 +167,7 @@ class Stage:
         self._busy = busy
 
     def _transcribe(self, rows: list[Row]) -> None:
-        flights = [self._owner(row) for row in rows]
+        flights = [self._jobs.owner(row) for row in rows]
         began = time.monotonic()
         replies = self._model.transcribe([row.request for row in rows])
         share = (time.monotonic() - began) / len(rows)
@@ -214,16 +175,8 @@ class Stage:
             flight.seconds += share
             if isinstance(reply, Exception):
                 self._fail(flight, reply)
-            elif flight.job.file_id in self._jobs.flights:
-                self._hand(row, reply, flight)
-
-    def _hand(self, row: Row, reply: Reply, flight: Flight) -> None:
-        held = row.track.held
-        row.take(reply)
-        self._budget.give(flight.job.file_id, held - row.track.held)
-
-    def _owner(self, row: Row) -> Flight:
-        return next(flight for flight in self._jobs.flights.values() if flight.track is row.track)
+            else:
+                self._jobs.hand(row, reply, flight)
 
     # ---- what is said ----
 
@@ -231,7 +184,7 @@ class Stage:
         for flight in list(self._jobs.flights.values()):
             if flight.finished:
                 self._send(flight.result(self._model.engine))
-                self._land(flight)
+                self._jobs.land(flight)
             elif progress := flight.progress(now):
                 self._send(progress)
         if credit := self._jobs.grant(self._model.batch_size):
@@ -240,14 +193,7 @@ class Stage:
     def _fail(self, flight: Flight, error: Exception) -> None:
         if self._jobs.flights.get(flight.job.file_id) is flight:  # else a row before this one ended it
             self._send(failure(flight.job, error))
-            self._land(flight)
-
-    def _land(self, flight: Flight) -> None:
-        """Let a job go, whatever became of it."""
-        flight.close()
-        if flight.track:
-            self._packer.remove(flight.track)
-        del self._jobs.flights[flight.job.file_id]
+            self._jobs.land(flight)
 
     def _rest(self, now: float) -> None:
         """Let the model leave the device after a while without a job."""

@@ -1,8 +1,9 @@
 """An Engine without a model: the text derives from the samples, and misbehaviour can be ordered.
 
 Environment: WHISPER_FAKE_DELAY (seconds a window), WHISPER_FAKE_BATCH (batch size), WHISPER_FAKE_LOAD (seconds to
-load), WHISPER_FAKE_LOG (a file that gets a line for each window that is begun). By content, as an engine sees no names: a window in which any sample equals a marker of `MARKERS` makes the
-engine crash, hang, run out of memory or fail.
+load), WHISPER_FAKE_LOG (a file that gets a line for each window that is begun). By content, as an engine sees no
+names: a window in which MARKER is followed by one of the orders (see `marked`) makes the engine crash, hang, run out
+of memory or fail.
 """
 
 from __future__ import annotations

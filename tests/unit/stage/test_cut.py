@@ -1,5 +1,8 @@
 """Speech becomes clips of at most 30 s, cut at pauses, none of it lost."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,25 +18,25 @@ ALL = [(0.0, float("inf"))]
 class Scripted:
     """Voice activity that knows the spans beforehand and tells each once it has ended."""
 
-    def __init__(self, spans):
+    def __init__(self, spans: Any) -> None:
         self._spans = [Span(int(start * SAMPLE_RATE), int(end * SAMPLE_RATE)) for start, end in spans]
         self._heard = 0
 
     @property
-    def settled(self):
+    def settled(self) -> Any:
         return min([self._heard, *(span.start for span in self._spans)])
 
-    def feed(self, pcm):
+    def feed(self, pcm: Any) -> Any:
         self._heard += len(pcm)
         done = [span for span in self._spans if span.end <= self._heard]
         self._spans = self._spans[len(done) :]
         return done
 
-    def finish(self):
+    def finish(self) -> Any:
         return [Span(span.start, min(span.end, self._heard)) for span in self._spans]
 
 
-def cut(seconds, spans=None, clips=ALL, pcm=None):
+def cut(seconds: float, spans: Any = None, clips: Any = ALL, pcm: Any = None) -> Any:
     """Return the clips of a file fed in blocks of two seconds."""
     if pcm is None:
         pcm = np.random.default_rng(1).integers(-900, 900, int(seconds * SAMPLE_RATE), dtype=np.int16)
@@ -46,64 +49,64 @@ def cut(seconds, spans=None, clips=ALL, pcm=None):
     return made
 
 
-def in_seconds(clips):
+def in_seconds(clips: Any) -> Any:
     return [(round(clip.start / SAMPLE_RATE, 2), round(clip.end / SAMPLE_RATE, 2)) for clip in clips]
 
 
-def test_speech_is_padded():
+def test_speech_is_padded() -> None:
     """A little context is kept on both sides."""
     assert in_seconds(cut(10, [(3, 5)])) == [(2.8, 5.2)]
 
 
-def test_short_pauses_stay_inside_a_window():
+def test_short_pauses_stay_inside_a_window() -> None:
     """Speech is joined up to the length of a window."""
     assert in_seconds(cut(30, [(1, 5), (6, 12), (14, 20)])) == [(0.8, 20.2)]
 
 
-def test_windows_end_at_the_longest_pause():
+def test_windows_end_at_the_longest_pause() -> None:
     """Of the pauses in the second half of a window the longest is where it ends."""
     clips = cut(60, [(0, 16), (19, 24), (24.5, 29), (29.3, 45)])
     assert in_seconds(clips) == [(0.0, 16.2), (18.8, 45.2)]
 
 
-def test_a_long_silence_ends_a_window():
+def test_a_long_silence_ends_a_window() -> None:
     """Silence inside a window makes Whisper invent words."""
     assert in_seconds(cut(40, [(1, 3), (15, 17)])) == [(0.8, 3.2), (14.8, 17.2)]
 
 
-def test_speech_without_a_pause_is_cut_where_it_is_quietest():
+def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
     """The cut lies between 20 s and the longest window, in the middle of the quietest moment."""
     pcm = np.random.default_rng(1).integers(-9000, 9000, 50 * SAMPLE_RATE, dtype=np.int16)
     pcm[int(24.9 * SAMPLE_RATE) : int(25.1 * SAMPLE_RATE)] = 0
     assert in_seconds(cut(50, [(0, 50)], pcm=pcm)) == [(0.0, 25.0), (25.0, 50.0)]
 
 
-def test_without_voice_activity_nothing_is_left_out():
+def test_without_voice_activity_nothing_is_left_out() -> None:
     """All samples are in exactly one clip, and nobody claims to know where speech is."""
     clips = cut(95.3)
     assert clips[0].start == 0
     assert clips[-1].end == int(95.3 * SAMPLE_RATE)
-    assert all(before.end == after.start for before, after in zip(clips, clips[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(clips))
     assert all(clip.speech is None for clip in clips)
 
 
-def test_silence_makes_no_clip():
+def test_silence_makes_no_clip() -> None:
     """Where no voice is found there is nothing to transcribe."""
     assert cut(60, []) == []
 
 
-def test_clip_timestamps_limit_what_is_cut():
+def test_clip_timestamps_limit_what_is_cut() -> None:
     """Only speech inside the clips is kept."""
     assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(4.8, 8.2), (19.8, 30.2)]
 
 
-def test_clip_timestamps_must_be_numbers():
+def test_clip_timestamps_must_be_numbers() -> None:
     """A word among them is the user's mistake."""
     with pytest.raises(BadOptionsError, match="clip_timestamps"):
         parse_clips("0,end")
 
 
-def test_memory_does_not_grow_through_silence_and_speech():
+def test_memory_does_not_grow_through_silence_and_speech() -> None:
     """Only what may still become a clip is held."""
     cutter = Cutter(Scripted([(at, at + 8) for at in range(0, 3600, 60)]), ALL)
     held = 0
@@ -115,7 +118,7 @@ def test_memory_does_not_grow_through_silence_and_speech():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 14.0), st.floats(0.3, 45.0)), max_size=6))
-def test_all_speech_is_in_one_clip_or_another(gaps):
+def test_all_speech_is_in_one_clip_or_another(gaps: Any) -> None:
     """Whatever the speech is like: no window is too long, none overlap, and no speech is lost."""
     spans, at = [], 0.0
     for gap, length in gaps:
@@ -123,13 +126,13 @@ def test_all_speech_is_in_one_clip_or_another(gaps):
         at = spans[-1][1]
     clips = cut(at + 12, spans)
     assert all(len(clip.pcm) <= WINDOW_SAMPLES for clip in clips)
-    assert all(before.end <= after.start for before, after in zip(clips, clips[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(clips))
     spoken = sum(int(end * SAMPLE_RATE) - int(start * SAMPLE_RATE) for start, end in spans)
     assert sum(span.end - span.start for clip in clips for span in clip.speech) == spoken
     assert all(clip.start <= span.start and span.end <= clip.end for clip in clips for span in clip.speech)
 
 
-def test_a_window_has_room_for_its_padding():
+def test_a_window_has_room_for_its_padding() -> None:
     """Speech and padding together fit into 30 s, and a break is longer than the padding."""
     assert LONGEST + 2 * PAD == WINDOW_SAMPLES
     assert BREAK > 2 * PAD

@@ -3,7 +3,9 @@
 import random
 import sys
 from dataclasses import asdict
+from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,11 +30,11 @@ WORDS = TOKENIZER.encode(" bonjour la nuit le vent il est tard et nous partons d
 class Script:
     """A model whose answers are drawn by lot; what it was asked is noted."""
 
-    def __init__(self, seed):
-        self._lot = random.Random(seed)
+    def __init__(self, seed: int) -> None:
+        self._lot = random.Random(seed)  # noqa: S311 - drawn by lot, and the same in every run
         self.asked = []
 
-    def answer(self, prompt, temperature):
+    def answer(self, prompt: Any, temperature: float) -> Any:
         self.asked.append((list(prompt or [])[-223:], round(temperature, 6)))
         lot = self._lot
         return DecodingResult(
@@ -45,7 +47,7 @@ class Script:
             compression_ratio=lot.choice([1.2, 1.6, 2.6]),
         )
 
-    def _tokens(self):
+    def _tokens(self) -> Any:
         lot, begin, tokens, at = self._lot, TOKENIZER.timestamp_begin, [], 0
         for _ in range(lot.randint(0, 3)):
             at = min(1500, at + lot.choice([0, 40, 300]))
@@ -58,21 +60,21 @@ class Script:
         return [*tokens, begin + min(1500, at + 200)] if tail == "closed" else tokens
 
 
-def spoken(pcm_seconds):
+def spoken(pcm_seconds: Any) -> Any:
     return np.random.default_rng(3).integers(-9000, 9000, int(pcm_seconds * SAMPLE_RATE), dtype=np.int16)
 
 
-def words_of(segments, offset):
+def words_of(segments: Any, offset: Any) -> Any:
     """Return made-up words for each segment, as (text, start, end, probability), from its own seconds."""
     made = []
     for start, end, tokens in segments:
         step = (end - start) / 3
-        lot = random.Random(len(tokens) * 7 + round(end - offset, 2))
+        lot = random.Random(len(tokens) * 7 + round(end - offset, 2))  # noqa: S311 - as above
         bounds = [round(start + number * step, 2) for number in range(4)]
         made.append(
             [
                 {"word": " la", "start": a, "end": b, "probability": lot.choice([0.05, 0.9, 0.9, 0.9])}
-                for a, b in zip(bounds, bounds[1:], strict=False)
+                for a, b in pairwise(bounds)
             ]
             if tokens
             else []
@@ -80,15 +82,15 @@ def words_of(segments, offset):
     return made
 
 
-def theirs(script, pcm, options, monkeypatch):
+def theirs(script: Any, pcm: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the result of whisper.transcribe with this model, and the mels it decoded."""
     mels = []
 
-    def decode(segment, decoding):
+    def decode(segment: Any, decoding: Any) -> Any:
         mels.append(segment)
         return script.answer(decoding.prompt, decoding.temperature)
 
-    def add_words(*, segments, **_):
+    def add_words(*, segments: Any, **_: Any) -> None:
         spans = [(each["start"], each["end"], each["tokens"]) for each in segments]
         for each, words in zip(
             segments, words_of(spans, segments[0]["seek"] / 100 if segments else 0), strict=True
@@ -110,7 +112,7 @@ def theirs(script, pcm, options, monkeypatch):
     return whisper.transcribe(model, to_float(pcm), temperature=temperature, fp16=False, **named), mels
 
 
-def reply_of(result, request):
+def reply_of(result: Any, request: Any) -> Any:
     """Return the engine's reply to what a model said, as the real engine makes it."""
     segments, consumed, single_ending = cut(result.tokens, TOKENIZER, request.frames)
     if request.options.word_timestamps:
@@ -126,11 +128,11 @@ def reply_of(result, request):
     )  # fmt: skip
 
 
-def loudest_of(pcm):
+def loudest_of(pcm: Any) -> Any:
     return float(mel.log10_mel(torch.from_numpy(pcm)[None], 80).max())
 
 
-def opened(pcm, options, resume=(), loudest=loudest_of):
+def opened(pcm: Any, options: Any, resume: Any = (), loudest: Any = loudest_of) -> Any:
     """Return a track that has had its first pass."""
     prompt = tuple(TOKENIZER.encode(" " + options.initial_prompt.strip())) if options.initial_prompt else ()
     track = ExactTrack(options, sha256="ab", prompt=prompt, log_mel_max=loudest, resume=resume)
@@ -140,7 +142,7 @@ def opened(pcm, options, resume=(), loudest=loudest_of):
     return track
 
 
-def ours(script, track):
+def ours(script: Any, track: Any) -> Any:
     """Return the finished track with this model, and what it asked for."""
     requests = []
     while not track.finished:
@@ -163,7 +165,9 @@ def ours(script, track):
     ],
     ids=["plain", "carried", "unconditioned", "clips", "words", "hallucinations"],
 )
-def test_the_transcript_is_whispers(seed, named, monkeypatch):
+def test_the_transcript_is_whispers(
+    seed: int, named: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Segments, seeks, prompts and temperatures are equal, whatever the model says."""
     options, pcm = Options(language="fr", exact=True, **named), spoken(95.5)
     their_script, our_script = Script(seed), Script(seed)
@@ -180,7 +184,7 @@ def test_the_transcript_is_whispers(seed, named, monkeypatch):
         assert (mine.start, mine.end) == pytest.approx((whispers["start"], whispers["end"]))
 
 
-def test_the_mels_are_whispers(monkeypatch):
+def test_the_mels_are_whispers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clamped to the loudest of the whole file, padded with zeros, edges as in one long spectrogram."""
     options, pcm = Options(language="fr", exact=True), spoken(41.3)
     pcm[: 20 * SAMPLE_RATE] //= 2000
@@ -192,7 +196,7 @@ def test_the_mels_are_whispers(monkeypatch):
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3])
-def test_a_resumed_file_goes_on_as_if_it_had_not_stopped(kept):
+def test_a_resumed_file_goes_on_as_if_it_had_not_stopped(kept: int) -> None:
     """Seek, prompt and language come from the windows that are finished."""
     options, pcm = Options(language="fr", exact=True, initial_prompt="Les noms"), spoken(95.5)
     straight, script = opened(pcm, options, loudest=lambda _: 0.0), Script(1)
@@ -205,7 +209,7 @@ def test_a_resumed_file_goes_on_as_if_it_had_not_stopped(kept):
     assert np.array_equal(mine.pcm, wanted.pcm)
 
 
-def test_only_one_window_is_out_at_a_time():
+def test_only_one_window_is_out_at_a_time() -> None:
     """The next prompt and the next seek depend on the reply."""
     track = opened(spoken(70), Options(exact=True))
     assert track.ready == 1
@@ -213,8 +217,8 @@ def test_only_one_window_is_out_at_a_time():
     assert track.ready == 0
 
 
-def test_a_window_that_never_moves_on_is_left_behind():
-    """whisper would ask for the same window for ever when its timestamps stay at zero."""
+def test_a_window_that_never_moves_on_is_left_behind() -> None:
+    """Whisper would ask for the same window for ever when its timestamps stay at zero."""
     track = opened(spoken(40), Options(exact=True, language="fr"))
     begin = TOKENIZER.timestamp_begin
     stuck = DecodingResult(
@@ -226,7 +230,7 @@ def test_a_window_that_never_moves_on_is_left_behind():
     assert track.waiting_from == 30 * SAMPLE_RATE
 
 
-def test_the_spool_gives_back_what_the_stft_sees():
+def test_the_spool_gives_back_what_the_stft_sees() -> None:
     """Mirrored before the first sample, zero after the last."""
     spool, pcm = Spool(), spoken(0.1)
     spool.append(pcm[:700])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.engine import OutOfMemory, Request
 
 
-def request(pcm, **changes):
+def request(pcm: Any, **changes: dict[str, Any]) -> Any:
     return Request(pcm=to_float(pcm), options=Options(), temperature=0.0, **{"language": None} | changes)
 
 
-def test_the_text_depends_on_the_samples_only():
+def test_the_text_depends_on_the_samples_only() -> None:
     """Same samples, same words, whatever else is in the batch; one sample more or louder, other words."""
     pcm = np.arange(16_000, dtype=np.int16)
     engine = fake.FakeEngine("base")
@@ -26,21 +27,21 @@ def test_the_text_depends_on_the_samples_only():
     assert len({alone.segments[0].text, *(each.segments[0].text for each in beside)}) == 3
 
 
-def test_the_language_is_the_one_asked_for_or_english():
+def test_the_language_is_the_one_asked_for_or_english() -> None:
     """Nothing is detected."""
     pcm = np.zeros(100, np.int16)
     replies = fake.FakeEngine("base").transcribe([request(pcm), request(pcm, language="fr")])
     assert [each.language for each in replies] == ["en", "fr"]
 
 
-def test_orders_are_found_anywhere_in_a_window():
+def test_orders_are_found_anywhere_in_a_window() -> None:
     """A file can be made to fail at its second window, whatever comes before."""
     pcm = np.concatenate([np.full(5000, 7, np.int16), fake.marked(fake.FAILURE)])
     with pytest.raises(RuntimeError, match="fake device"):
         fake.FakeEngine("base").transcribe([request(pcm)])
 
 
-def test_memory_is_short_only_for_more_than_one_row():
+def test_memory_is_short_only_for_more_than_one_row() -> None:
     """Halving the batch helps."""
     full = request(fake.marked(fake.NO_MEMORY))
     engine = fake.FakeEngine("base")
@@ -49,7 +50,7 @@ def test_memory_is_short_only_for_more_than_one_row():
     assert len(engine.transcribe([full])) == 1
 
 
-def test_worker_and_fake_engine_load_without_torch():
+def test_worker_and_fake_engine_load_without_torch() -> None:
     """Everybody's end-to-end tests start it; and the service's own process must stay small."""
     program = (
         "import sys, pipeline.stage.worker, pipeline.stage.transcribe.fake;"

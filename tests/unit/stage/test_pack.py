@@ -1,5 +1,7 @@
 """Tracks offer windows and judge replies as whisper does; the packer fills batches from all of them in turn."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,14 +16,14 @@ from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply, Span
 FRENCH = Options(language="fr")
 
 
-def clip(number, seconds=20.0, speech=None):
+def clip(number: int, seconds: float = 20.0, speech: Any = None) -> Any:
     """Return the clip of this number in a file of clips half a minute apart."""
     start = number * 30 * SAMPLE_RATE
     spans = tuple(Span(start + int(a * SAMPLE_RATE), start + int(b * SAMPLE_RATE)) for a, b in speech or ())
     return Clip(start, np.full(int(seconds * SAMPLE_RATE), 100 + number, np.int16), spans if speech else None)
 
 
-def reply(text=" bonjour", end=20.0, **changes):
+def reply(text: str = " bonjour", end: float = 20.0, **changes: dict[str, Any]) -> Any:
     """Return a good reply with one segment."""
     values = {
         "language": "fr", "segments": (Heard(start=0.0, end=end, text=text, tokens=(1, 2)),), "tokens": (1, 2),
@@ -30,14 +32,14 @@ def reply(text=" bonjour", end=20.0, **changes):
     return Reply(**(values | changes))
 
 
-def track(*clips, options=FRENCH, **more):
+def track(*clips: Any, options: Any = FRENCH, **more: Any) -> Any:
     made = Track(options, sha256="ab" * 32, **more)
     for each in clips:
         made.feed(each)
     return made
 
 
-def answer(made, *replies):
+def answer(made: Any, *replies: Any) -> Any:
     """Answer the next offers in turn; return the requests."""
     requests = []
     for each in replies:
@@ -47,7 +49,7 @@ def answer(made, *replies):
     return requests
 
 
-def test_all_windows_of_one_file_can_be_out_at_once():
+def test_all_windows_of_one_file_can_be_out_at_once() -> None:
     """One long file alone fills a batch."""
     made = track(*(clip(number) for number in range(5)))
     assert made.ready == 5
@@ -55,7 +57,7 @@ def test_all_windows_of_one_file_can_be_out_at_once():
     assert made.ready == 0
 
 
-def test_other_windows_wait_for_the_language():
+def test_other_windows_wait_for_the_language() -> None:
     """It is detected once, on the first window, and holds for the file."""
     made = track(clip(0), clip(1), clip(2), options=Options())
     assert made.ready == 1
@@ -67,7 +69,7 @@ def test_other_windows_wait_for_the_language():
     assert made.offer()[1].language == "fr"
 
 
-def test_segments_carry_the_seconds_of_the_file():
+def test_segments_carry_the_seconds_of_the_file() -> None:
     """A window's own seconds are moved by its start, words too, and end where the window ends."""
     words = ({"word": " bon", "start": 1.0, "end": 1.5, "probability": 0.9},)
     heard = Heard(start=1.0, end=29.0, text=" bon", tokens=(7,), words=words)
@@ -80,7 +82,7 @@ def test_segments_carry_the_seconds_of_the_file():
     assert (window.start, window.end, window.next_start) == (960_000, 1_280_000, 1_280_000)
 
 
-def test_a_failed_window_comes_back_hotter_with_the_same_samples():
+def test_a_failed_window_comes_back_hotter_with_the_same_samples() -> None:
     """Fallback climbs the temperatures; what the last one says is taken."""
     made = track(clip(0))
     requests = answer(
@@ -92,7 +94,7 @@ def test_a_failed_window_comes_back_hotter_with_the_same_samples():
     assert made.harvest()[0].segments[0].text == " enfin"
 
 
-def test_what_follows_the_last_timestamp_is_offered_again():
+def test_what_follows_the_last_timestamp_is_offered_again() -> None:
     """No speech is dropped at the end of a window: whisper would seek there."""
     made = track(clip(0, 20, speech=[(0, 8), (9, 19)]))
     first, second = answer(made, reply(" un", end=8.5, single_ending=False), reply(" deux", end=11.5))
@@ -104,21 +106,21 @@ def test_what_follows_the_last_timestamp_is_offered_again():
     ]
 
 
-def test_a_rest_without_speech_is_let_go():
+def test_a_rest_without_speech_is_let_go() -> None:
     """Silence after the last timestamp would only make Whisper invent words."""
     made = track(clip(0, 20, speech=[(0, 8)]))
     answer(made, reply(end=8.2))
     assert made.ready == 0
 
 
-def test_a_window_without_speech_has_no_text():
+def test_a_window_without_speech_has_no_text() -> None:
     """Improbable text with a high probability of silence is dropped, without fallback."""
     made = track(clip(0))
     answer(made, reply(" Merci.", no_speech_prob=0.9, avg_logprob=-1.5))
     assert made.harvest()[0].segments == ()
 
 
-def test_the_file_is_finished_when_its_end_is_known():
+def test_the_file_is_finished_when_its_end_is_known() -> None:
     """Windows may finish in any order; the file has them in order."""
     made = track(clip(0), clip(1))
     offers = [made.offer(), made.offer()]
@@ -132,7 +134,7 @@ def test_the_file_is_finished_when_its_end_is_known():
     assert [window.start for window in made.harvest()] == [0]
 
 
-def test_finished_windows_of_an_earlier_lease_are_not_offered():
+def test_finished_windows_of_an_earlier_lease_are_not_offered() -> None:
     """Resumed windows are taken as they are, and say which language it was."""
     before = Window(start=0, end=clip(0).end, next_start=clip(0).end, language="fr")
     made = track(options=Options(), resume=[before])
@@ -143,7 +145,7 @@ def test_finished_windows_of_an_earlier_lease_are_not_offered():
     assert made.harvest() == ()
 
 
-def test_a_window_cut_elsewhere_is_done_anew():
+def test_a_window_cut_elsewhere_is_done_anew() -> None:
     """A resumed window counts only for exactly the same stretch."""
     made = track(resume=[Window(start=0, end=123, next_start=123)])
     assert made.feed(clip(0)) is True
@@ -158,7 +160,7 @@ def test_a_window_cut_elsewhere_is_done_anew():
         ({"temperature": 1.0}, [1.0]),
     ],
 )
-def test_temperatures_are_whispers(named, expected):
+def test_temperatures_are_whispers(named: dict[str, Any], expected: list[float]) -> None:
     """The steps of whisper's command line: numpy.arange(temperature, 1.0 + 1e-6, increment)."""
     assert temperatures(Options(**named)) == expected
 
@@ -175,12 +177,14 @@ def test_temperatures_are_whispers(named, expected):
         ({"compression_ratio": 2.5, "avg_logprob": -1.1, "no_speech_prob": 0.7}, False, True),
     ],
 )
-def test_replies_are_judged_as_whisper_judges_them(changes, failed, silent):
+def test_replies_are_judged_as_whisper_judges_them(
+    changes: dict[str, Any], failed: bool, silent: bool
+) -> None:
     """The thresholds of whisper/transcribe.py, and how they work together."""
     assert (has_failed(reply(**changes), FRENCH), is_silence(reply(**changes), FRENCH)) == (failed, silent)
 
 
-def test_seeds_depend_on_file_window_and_temperature_only():
+def test_seeds_depend_on_file_window_and_temperature_only() -> None:
     """The same in every run, different for each window and temperature, and small enough for torch."""
     seeds = {seed("ab", 0, 0.2), seed("ab", 0, 0.4), seed("ab", 1, 0.2), seed("cd", 0, 0.2)}
     assert len(seeds) == 4
@@ -190,11 +194,11 @@ def test_seeds_depend_on_file_window_and_temperature_only():
 # ---- the packer ----
 
 
-def packed(packer, size, now=0.0, *, coming=False):
+def packed(packer: Any, size: int, now: float = 0.0, *, coming: bool = False) -> Any:
     return [(row.track, row.window) for row in packer.batch(now, size, more_coming=coming)]
 
 
-def test_a_batch_takes_windows_of_all_files_in_turn():
+def test_a_batch_takes_windows_of_all_files_in_turn() -> None:
     """A short file is not stuck behind a long one."""
     packer = Packer()
     long, short = track(*(clip(number) for number in range(9))), track(clip(0))
@@ -203,7 +207,7 @@ def test_a_batch_takes_windows_of_all_files_in_turn():
     assert packed(packer, 4) == [(long, 0), (short, 0), (long, 480_000), (long, 960_000)]
 
 
-def test_every_file_is_served_before_any_is_served_twice():
+def test_every_file_is_served_before_any_is_served_twice() -> None:
     """With more files than rows, the next batch begins where the last one ended."""
     packer = Packer()
     files = [track(clip(0), clip(1)) for _ in range(5)]
@@ -213,7 +217,7 @@ def test_every_file_is_served_before_any_is_served_twice():
     assert served == [*files, files[0]]
 
 
-def test_a_partial_batch_waits_while_more_is_coming():
+def test_a_partial_batch_waits_while_more_is_coming() -> None:
     """Not for ever: decoding may be slow."""
     packer = Packer()
     packer.add(track(clip(0)))
@@ -221,14 +225,14 @@ def test_a_partial_batch_waits_while_more_is_coming():
     assert len(packed(packer, 4, 10.0 + PATIENCE_S, coming=True)) == 1
 
 
-def test_a_partial_batch_goes_at_once_when_nothing_else_comes():
+def test_a_partial_batch_goes_at_once_when_nothing_else_comes() -> None:
     """The last windows of the night wait for nobody."""
     packer = Packer()
     packer.add(track(clip(0)))
     assert len(packed(packer, 4)) == 1
 
 
-def test_a_file_that_left_is_not_served():
+def test_a_file_that_left_is_not_served() -> None:
     """Cancelled files take no place."""
     packer = Packer()
     gone = track(clip(0))

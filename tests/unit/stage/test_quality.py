@@ -1,5 +1,7 @@
 """What looks wrong in a transcript becomes a warning; ordinary speech makes none."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,16 +11,16 @@ from pipeline.stage.quality import file_warnings, window_warnings
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, Span
 
 
-def said(text, start=0.0, end=20.0):
+def said(text: str, start: float = 0.0, end: float = 20.0) -> Any:
     return Segment(start=start, end=end, text=text, tokens=(1,))
 
 
-def heard(*spans, seconds=20):
+def heard(*spans: Any, seconds: float = 20) -> Any:
     speech = tuple(Span(start * SAMPLE_RATE, end * SAMPLE_RATE) for start, end in spans)
     return Clip(0, np.zeros(seconds * SAMPLE_RATE, np.int16), speech)
 
 
-def codes(*segments, clip=None):
+def codes(*segments: Any, clip: Any = None) -> Any:
     return [warning.partition(":")[0] for warning in window_warnings(segments, clip)]
 
 
@@ -31,7 +33,7 @@ def codes(*segments, clip=None):
         "",
     ],
 )
-def test_ordinary_speech_raises_nothing(text):
+def test_ordinary_speech_raises_nothing(text: str) -> None:
     """Repetition for effect is not a loop."""
     assert codes(said(text)) == []
 
@@ -39,7 +41,7 @@ def test_ordinary_speech_raises_nothing(text):
 @pytest.mark.parametrize(
     "text", [" la même phrase encore," * 12, " merci" * 9, " I am here. You are there." * 4]
 )
-def test_a_loop_is_told(text):
+def test_a_loop_is_told(text: str) -> None:
     """The same words again and again are the model's, not the speaker's."""
     assert "loop" in codes(said(text))
 
@@ -55,31 +57,31 @@ def test_a_loop_is_told(text):
         " Субтитры сделал DimaTorzok",
     ],
 )
-def test_phantom_phrases_are_told(text):
+def test_phantom_phrases_are_told(text: str) -> None:
     """Credits of subtitled videos, whatever their accents and punctuation."""
     assert codes(said(text)) == ["phantom"]
 
 
-def test_words_faster_than_speech_are_told():
+def test_words_faster_than_speech_are_told() -> None:
     """Forty words do not fit into two seconds."""
     assert codes(said(" ".join(f"{number * 7919 % 9973:x}" for number in range(1, 41)), 0.0, 2.0)) == [
         "too_fast"
     ]
 
 
-def test_text_where_no_voice_was_found_is_told():
+def test_text_where_no_voice_was_found_is_told() -> None:
     """A segment that touches no span of speech was probably invented."""
     assert codes(said(" Oui.", 12, 14), clip=heard((1, 8))) == ["text_in_silence"]
     assert codes(said(" Oui.", 7.8, 9), clip=heard((1, 8))) == []
 
 
-def test_speech_without_text_is_told():
+def test_speech_without_text_is_told() -> None:
     """A voice of several seconds should have left words."""
     assert codes(clip=heard((1, 8))) == ["untranscribed"]
     assert codes(clip=heard((1, 2))) == []
 
 
-def test_a_files_warnings_say_where():
+def test_a_files_warnings_say_where() -> None:
     """Each kind once, with the first places."""
     loop = window_warnings([said(" merci" * 9)], None)
     windows = [
@@ -91,6 +93,6 @@ def test_a_files_warnings_say_where():
     ]
 
 
-def test_a_file_without_words_says_so():
+def test_a_file_without_words_says_so() -> None:
     """Silence is no failure, but somebody may wonder."""
     assert file_warnings([]) == ["no_speech: no words were heard"]

@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 import wave
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,14 +42,14 @@ RATE = 16_000
 TIMEOUT_S = 20.0
 
 
-def noise(seconds, seed=1):
+def noise(seconds: float, seed: int = 1) -> Any:
     return np.random.default_rng(seed).integers(-900, 900, int(seconds * RATE), dtype=np.int16)
 
 
 class Worker:
     """A stage on a real channel, stepped by the test, as its supervisor sees it."""
 
-    def __init__(self, root, idle_seconds=0.0):
+    def __init__(self, root: Path, idle_seconds: float = 0.0) -> None:
         ours, theirs = socket.socketpair()
         loader = Loader(kind="fake", cache=root, device="cpu", dtype="auto", threads=1)
         self._inbox = Inbox()
@@ -57,13 +60,13 @@ class Worker:
         self._channel = Connection(ours.detach())
         self.heard = []
 
-    def step(self):
+    def step(self) -> None:
         self._inbox.wait(min(0.05, self.stage.step(time.monotonic())))
 
-    def say(self, message):
+    def say(self, message: Any) -> None:
         self._channel.send_bytes(encode(message))
 
-    def listen(self, kind, count=1):
+    def listen(self, kind: Any, count: Any = 1) -> Any:
         """Return this many messages of one kind, noting all the others."""
         found = []
         while len(found) < count:
@@ -72,20 +75,20 @@ class Worker:
             found += [self.heard[-1]] if isinstance(self.heard[-1], kind) else []
         return found
 
-    def _wait(self, kind):
+    def _wait(self, kind: Any) -> None:
         by = time.monotonic() + TIMEOUT_S
         while not self._channel.poll():
             assert time.monotonic() < by, f"no {kind} after {self.heard}"
             self.step()
 
-    def end_of(self, file_id):
+    def end_of(self, file_id: int) -> Any:
         """Return the Result or Fail of one file."""
         ends = [each for each in self.heard if isinstance(each, Result | Fail) and each.file_id == file_id]
         while not ends:
             ends = [each for each in self.listen(Result | Fail) if each.file_id == file_id]
         return ends[0]
 
-    def job(self, name, file_id, pcm=None, *, resume=(), solo=False, mtime_ns=None, **options):
+    def job(self, name: str, file_id: int, pcm: Any = None, **more: Any) -> Any:
         """Write a WAV (if there are samples) and send it as a job."""
         path = self._root / name
         if pcm is not None:
@@ -94,13 +97,20 @@ class Worker:
                 out.writeframes(pcm.tobytes())
         status = path.stat()
         job = Job(
-            epoch=3, token=7, file_id=file_id, path=os.fsencode(name), size=status.st_size,
-            mtime_ns=mtime_ns or status.st_mtime_ns, options=Options(**options), resume=resume, solo=solo,
-        )  # fmt: skip
+            epoch=3,
+            token=7,
+            file_id=file_id,
+            path=os.fsencode(name),
+            size=status.st_size,
+            mtime_ns=more.pop("mtime_ns", status.st_mtime_ns),
+            resume=more.pop("resume", ()),
+            solo=more.pop("solo", False),
+            options=Options(**more),
+        )
         self.say(job)
         return job
 
-    def close(self):
+    def close(self) -> None:
         self._channel.close()
         while self.stage.exit_code is None:
             self.step()
@@ -109,7 +119,7 @@ class Worker:
 class Process(Worker):
     """A worker in a process of its own."""
 
-    def __init__(self, root):
+    def __init__(self, root: Path) -> None:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "pipeline.stage.worker", "--channel", str(theirs.fileno())]
         command += ["--workdir", os.fspath(root), "--cache", os.fspath(root), "--engine", "fake"]
@@ -119,21 +129,21 @@ class Process(Worker):
         self._channel = Connection(ours.detach())
         self.heard = []
 
-    def step(self):
+    def step(self) -> None:
         self._channel.poll(0.05)
 
-    def close(self):
+    def close(self) -> None:
         self._channel.close()
         self.process.kill()
         self.process.wait()
 
 
-@pytest.fixture()
-def start(tmp_path, monkeypatch):
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Start workers on one workdir; they have been welcomed with the model `base`."""
     workers = []
 
-    def run(kind=Worker, *, paused=False, batch=4, **more):
+    def run(kind: Any = Worker, *, paused: bool = False, batch: int = 4, **more: Any) -> Any:
         monkeypatch.setenv("WHISPER_FAKE_BATCH", str(batch))
         worker = kind(tmp_path, **more)
         workers.append(worker)
@@ -145,7 +155,7 @@ def start(tmp_path, monkeypatch):
         each.close()
 
 
-def test_a_job_is_transcribed(start):
+def test_a_job_is_transcribed(start: Callable[..., Any]) -> None:
     """Loading is told, credit is given, the job is accepted and ends with its windows and figures."""
     worker = start()
     pcm = noise(3)
@@ -162,7 +172,7 @@ def test_a_job_is_transcribed(start):
     assert next(each for each in worker.heard if isinstance(each, Ready)).credit == 8
 
 
-def test_the_files_on_the_device_are_named_before(start):
+def test_the_files_on_the_device_are_named_before(start: Callable[..., Any]) -> None:
     """The supervisor must know whom to blame if the batch kills the child."""
     worker = start()
     worker.job("a.wav", 5, noise(1))
@@ -171,7 +181,7 @@ def test_the_files_on_the_device_are_named_before(start):
     assert busy == [(5,)]
 
 
-def test_a_long_file_reports_its_windows_once(start):
+def test_a_long_file_reports_its_windows_once(start: Callable[..., Any]) -> None:
     """Each window is in exactly one Progress or only in the Result; position and duration are told."""
     worker = start(batch=2)
     worker.job("a.wav", 1, noise(100))
@@ -186,7 +196,7 @@ def test_a_long_file_reports_its_windows_once(start):
     assert 0 < progress[-1].position < 100
 
 
-def test_windows_of_an_earlier_lease_are_not_transcribed_again(start):
+def test_windows_of_an_earlier_lease_are_not_transcribed_again(start: Callable[..., Any]) -> None:
     """What was acknowledged comes back unchanged, and only the rest is done."""
     worker = start(batch=2)
     pcm = noise(100)
@@ -201,7 +211,7 @@ def test_windows_of_an_earlier_lease_are_not_transcribed_again(start):
     assert told.isdisjoint(window.start for window in kept)
 
 
-def test_a_bad_file_fails_alone(start):
+def test_a_bad_file_fails_alone(start: Callable[..., Any]) -> None:
     """Each kind of failure has its class and code; the good file beside them is done."""
     worker = start()
     root = worker._root
@@ -221,7 +231,7 @@ def test_a_bad_file_fails_alone(start):
     assert isinstance(ends[6], Result)
 
 
-def test_a_file_that_is_gone_says_so(start):
+def test_a_file_that_is_gone_says_so(start: Callable[..., Any]) -> None:
     """A directory may be removed before its turn."""
     worker = start(paused=True)
     path = worker._root / "a.wav"
@@ -236,7 +246,7 @@ def test_a_file_that_is_gone_says_so(start):
     assert worker.end_of(1).kind == "gone"
 
 
-def test_a_cancelled_job_is_dropped(start):
+def test_a_cancelled_job_is_dropped(start: Callable[..., Any]) -> None:
     """No answer is owed, and the next job is done."""
     worker = start(paused=True)
     worker.job("a.wav", 1, noise(1))
@@ -247,7 +257,7 @@ def test_a_cancelled_job_is_dropped(start):
     assert not [each for each in worker.heard if isinstance(each, Result) and each.file_id == 1]
 
 
-def test_a_pause_stops_at_the_next_window(start):
+def test_a_pause_stops_at_the_next_window(start: Callable[..., Any]) -> None:
     """Nothing is transcribed until the pause ends."""
     worker = start(paused=True)
     worker.job("a.wav", 1, noise(1))
@@ -259,7 +269,7 @@ def test_a_pause_stops_at_the_next_window(start):
     assert isinstance(worker.end_of(1), Result)
 
 
-def test_a_drain_gives_everything_back(start):
+def test_a_drain_gives_everything_back(start: Callable[..., Any]) -> None:
     """What is unfinished is returned uncharged, then the worker says Bye and ends well."""
     worker = start(Process, paused=True)
     worker.job("a.wav", 1, noise(1))
@@ -271,7 +281,7 @@ def test_a_drain_gives_everything_back(start):
     assert worker.process.wait(TIMEOUT_S) == 0
 
 
-def test_the_worker_ends_with_its_channel(start):
+def test_the_worker_ends_with_its_channel(start: Callable[..., Any]) -> None:
     """A supervisor that is gone leaves no worker behind."""
     worker = start()
     worker.listen(Ready)
@@ -279,7 +289,7 @@ def test_the_worker_ends_with_its_channel(start):
     assert worker.stage.exit_code == 0
 
 
-def test_the_idle_model_leaves_and_comes_back(start):
+def test_the_idle_model_leaves_and_comes_back(start: Callable[..., Any]) -> None:
     """After the idle time the model is unloaded; the next job loads it again."""
     worker = start(idle_seconds=0.01)
     while worker.listen(Status)[0].phase != "idle":
@@ -289,7 +299,7 @@ def test_the_idle_model_leaves_and_comes_back(start):
     assert [each.phase for each in worker.heard if isinstance(each, Status)][-2:] == ["loading", "ready"]
 
 
-def test_jobs_of_another_model_wait_their_turn(start):
+def test_jobs_of_another_model_wait_their_turn(start: Callable[..., Any]) -> None:
     """One model at a time, in the order in which the jobs came."""
     worker = start()
     for number, model in enumerate(["base", "tiny", "base"]):
@@ -298,7 +308,7 @@ def test_jobs_of_another_model_wait_their_turn(start):
     assert [(each.file_id, each.model) for each in results] == [(0, "base"), (1, "tiny"), (2, "base")]
 
 
-def test_a_suspect_runs_alone(start):
+def test_a_suspect_runs_alone(start: Callable[..., Any]) -> None:
     """A job that may have killed a child shares no batch."""
     worker = start(paused=True)
     worker.job("a.wav", 1, noise(1, 1))
@@ -311,19 +321,17 @@ def test_a_suspect_runs_alone(start):
     assert busy == [(1,), (2,), (3,)]
 
 
-def test_a_crash_names_the_file_that_did_it(start):
+def test_a_crash_names_the_file_that_did_it(start: Callable[..., Any]) -> None:
     """The process dies; the last Busy holds the culprit."""
     worker = start(Process)
     worker.job("a.wav", 1, fake.marked(fake.CRASH))
     assert worker.process.wait(TIMEOUT_S) < 0
-    busy = []
     with pytest.raises((EOFError, ConnectionError)):
-        while True:
-            busy += [each.file_ids for each in worker.listen(Busy)]
-    assert busy[-1] == (1,)
+        worker.listen(Result)
+    assert [each.file_ids for each in worker.heard if isinstance(each, Busy)][-1] == (1,)
 
 
-def test_out_of_memory_halves_the_batch(start):
+def test_out_of_memory_halves_the_batch(start: Callable[..., Any]) -> None:
     """Smaller batches do the same work, and no file fails for it."""
     worker = start(paused=True, batch=4)
     worker.job("a.wav", 1, fake.marked(fake.NO_MEMORY))
@@ -334,7 +342,7 @@ def test_out_of_memory_halves_the_batch(start):
     assert {type(worker.end_of(number)) for number in (1, 2, 3, 4)} == {Result}
 
 
-def test_a_failing_window_fails_its_own_file(start):
+def test_a_failing_window_fails_its_own_file(start: Callable[..., Any]) -> None:
     """The others of its batch are done."""
     worker = start(paused=True, batch=4)
     worker.job("a.wav", 1, fake.marked(fake.FAILURE))
@@ -345,7 +353,7 @@ def test_a_failing_window_fails_its_own_file(start):
     assert isinstance(worker.end_of(2), Result)
 
 
-def test_exact_mode_goes_through_the_whole_file(start):
+def test_exact_mode_goes_through_the_whole_file(start: Callable[..., Any]) -> None:
     """Window after window, each beginning where the one before ended."""
     worker = start()
     worker.job("a.wav", 1, noise(70), exact=True)
@@ -353,7 +361,7 @@ def test_exact_mode_goes_through_the_whole_file(start):
     assert [(window.start // RATE, window.end // RATE) for window in windows] == [(0, 30), (30, 60), (60, 70)]
 
 
-def test_silence_is_said_to_hold_no_words(start):
+def test_silence_is_said_to_hold_no_words(start: Callable[..., Any]) -> None:
     """A file without a single window ends with a warning, not with a failure."""
     worker = start()
     worker.job("a.wav", 1, noise(3), clip_timestamps="10,20")
