@@ -4,8 +4,10 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from pipeline.ingest import watch as watch_module
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
@@ -70,14 +72,14 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path):
+def service(tmp_path: Path) -> Any:
     ignore_lease_signals()
     service = Service(tmp_path)
     yield service
     service.stop()
 
 
-def test_a_copied_file_is_queued_soon_after_it_is_closed(service):
+def test_a_copied_file_is_queued_soon_after_it_is_closed(service: Service) -> None:
     """Before the quiet time of a later rescan could find it."""
     service.start()
     (service.workdir / "a").mkdir()
@@ -85,7 +87,7 @@ def test_a_copied_file_is_queued_soon_after_it_is_closed(service):
     service.wait_for("a/x.mp3", seconds=4)
 
 
-def test_what_lay_there_before_the_start_is_found(service):
+def test_what_lay_there_before_the_start_is_found(service: Service) -> None:
     """The watch comes first, then a look at everything."""
     (service.workdir / "a").mkdir()
     (service.workdir / "a/x.mp3").write_bytes(b"sound")
@@ -93,7 +95,7 @@ def test_what_lay_there_before_the_start_is_found(service):
     service.wait_for("a/x.mp3")
 
 
-def test_a_directory_moved_in_is_queued_and_watched(service):
+def test_a_directory_moved_in_is_queued_and_watched(service: Service) -> None:
     """With its subdirectories, and files that come into those later."""
     service.start()
     (service.base / "outside/deep").mkdir(parents=True)
@@ -107,7 +109,7 @@ def test_a_directory_moved_in_is_queued_and_watched(service):
     service.wait_for("in/deep/x.mp3", "in/deep/y.mp3", "in/new/z.mp3")
 
 
-def test_a_slow_writer_is_waited_for(service):
+def test_a_slow_writer_is_waited_for(service: Service) -> None:
     """It pauses longer than the quiet time with the file open, and the file is queued whole, once."""
     service.start()
     (service.workdir / "a").mkdir()
@@ -122,7 +124,7 @@ def test_a_slow_writer_is_waited_for(service):
     assert row.fingerprint.size == 8
 
 
-def test_a_part_renamed_to_its_name_is_queued_once(service):
+def test_a_part_renamed_to_its_name_is_queued_once(service: Service) -> None:
     """As browsers and rsync do it."""
     service.start()
     (service.workdir / "a").mkdir()
@@ -136,7 +138,7 @@ def test_a_part_renamed_to_its_name_is_queued_once(service):
     assert service.rows() == ["a/x.mp3", "a/y.mp3"]
 
 
-def test_outputs_wake_nobody(service):
+def test_outputs_wake_nobody(service: Service) -> None:
     """What we write makes no notice, or it would never be quiet."""
     service.start()
     (service.workdir / "a").mkdir()
@@ -151,7 +153,7 @@ def test_outputs_wake_nobody(service):
     assert noticed == []
 
 
-def test_lost_events_are_made_up_for_by_rescans(service):
+def test_lost_events_are_made_up_for_by_rescans(service: Service) -> None:
     """No watcher at all."""
     service.start(watch=False, rescan="1s")
     (service.workdir / "a").mkdir()
@@ -159,7 +161,7 @@ def test_lost_events_are_made_up_for_by_rescans(service):
     service.wait_for("a/x.mp3")
 
 
-def test_polling_finds_what_comes(service, monkeypatch):
+def test_polling_finds_what_comes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a network mount."""
     monkeypatch.setattr(watch_module, "POLL_S", 0.5)
     service.start(polling=True)
@@ -170,7 +172,9 @@ def test_polling_finds_what_comes(service, monkeypatch):
     service.wait_for("a/x.mp3")
 
 
-def test_a_removed_and_recreated_workdir_is_watched_again(service, monkeypatch):
+def test_a_removed_and_recreated_workdir_is_watched_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its watch went with it."""
     monkeypatch.setattr(watch_module, "STEP_S", 0.2)
     service.start()
@@ -184,7 +188,7 @@ def test_a_removed_and_recreated_workdir_is_watched_again(service, monkeypatch):
     assert service.watch.kind == "inotify"
 
 
-def test_an_overflow_of_the_kernels_queue_loses_nothing(service):
+def test_an_overflow_of_the_kernels_queue_loses_nothing(service: Service) -> None:
     """The reader is held up while more happens than the queue holds; then everything is looked at."""
     held = threading.Event()
     released = threading.Event()
@@ -193,7 +197,7 @@ def test_an_overflow_of_the_kernels_queue_loses_nothing(service):
     reader = service.watch._observer._reader
     handle = reader.handle_event
 
-    def hold(event):
+    def hold(event: Any) -> None:
         held.set()
         released.wait()
         handle(event)
@@ -210,8 +214,10 @@ def test_an_overflow_of_the_kernels_queue_loses_nothing(service):
     service.wait_for("b/x.mp3", seconds=20)
 
 
-def test_the_watch_limit_falls_back_to_polling_and_says_what_to_raise(service, monkeypatch):
-    """watchdog would go on with a part of the tree, silently."""
+def test_the_watch_limit_falls_back_to_polling_and_says_what_to_raise(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else watchdog goes on with a part of the tree, silently."""
     monkeypatch.setattr(watch_module, "STEP_S", 0.2)
     monkeypatch.setattr(watch_module, "POLL_S", 0.5)
     for number in range(20):

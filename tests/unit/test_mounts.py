@@ -1,6 +1,10 @@
 """Which mounts are remote."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+
 from pipeline.mounts import is_remote, mount_of, parse
 
 MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -29,28 +33,28 @@ MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
         (b"/hidden/a", "xfs"),
     ],
 )
-def test_a_path_lies_on_the_innermost_latest_mount(path, kind):
+def test_a_path_lies_on_the_innermost_latest_mount(path: Any, kind: str) -> None:
     """By whole names, not by prefixes of them."""
     assert mount_of(path, parse(MOUNTINFO)).kind == kind
 
 
 @pytest.mark.parametrize("path", ["/mnt/nas/a", "/mnt/with space", "/mnt/ssh/a", "/host/a", "/vm/a"])
-def test_network_fuse_and_host_shares_are_remote(path):
+def test_network_fuse_and_host_shares_are_remote(path: Any) -> None:
     """No events to rely on, no locks."""
     assert is_remote(path, MOUNTINFO)
 
 
 @pytest.mark.parametrize("path", ["/home", "/mnt/nas/local/a", "/container/a", "/hidden"])
-def test_disks_and_a_containers_root_are_local(path):
+def test_disks_and_a_containers_root_are_local(path: Any) -> None:
     """Also FUSE's overlay."""
     assert not is_remote(path, MOUNTINFO)
 
 
-def test_a_path_of_this_machine_is_told(tmp_path):
+def test_a_path_of_this_machine_is_told(tmp_path: Path) -> None:
     """It need not exist."""
     assert is_remote(tmp_path / "not" / "there") is False
 
 
-def test_an_unknown_machine_is_local():
+def test_an_unknown_machine_is_local() -> None:
     """Nothing says otherwise."""
     assert not is_remote("/x", b"garbage\n")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pipeline.ingest.evidence import Evidence
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.writers import ignore_lease_signals
@@ -23,7 +24,7 @@ def _lease_signals() -> None:
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Path:
-    """An empty drop folder; the database lies elsewhere."""
+    """Make an empty drop folder; the database lies elsewhere."""
     workdir = tmp_path / "workdir"
     workdir.mkdir()
     return workdir
@@ -47,7 +48,7 @@ def store(database: Database) -> TaskStore:
 def make_intake(store: TaskStore, workdir: Path) -> Callable[..., Intake]:
     """Build an Intake of the workdir: 5 s of quiet time, unless told otherwise."""
 
-    def build(**changes: Any) -> Intake:  # noqa: ANN401 - keyword arguments
+    def build(**changes: Any) -> Intake:
         return Intake(store, workdir, **({"output_dir": None, "quiet_seconds": 5.0} | changes))
 
     return build
@@ -63,10 +64,9 @@ def put(workdir: Path) -> Callable[..., bytes]:
     """Write a file below the workdir, its directories too; return its path."""
 
     def put_one(path: str | bytes, content: bytes = b"sound") -> bytes:
-        whole = os.path.join(os.fsencode(workdir), os.fsencode(path))  # noqa: PTH118 - bytes
-        os.makedirs(os.path.dirname(whole), exist_ok=True)  # noqa: PTH103, PTH120 - bytes
-        with open(whole, "wb") as file:  # noqa: PTH123 - bytes
-            file.write(content)
+        whole = workdir / os.fsdecode(path)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        whole.write_bytes(content)
         return os.fsencode(path)
 
     return put_one
@@ -76,7 +76,7 @@ def put(workdir: Path) -> Callable[..., bytes]:
 def transcribe(workdir: Path) -> Callable[..., Path]:
     """Put a transcript's JSON beside a source, as the relay would."""
 
-    def write(path: bytes, **named: Any) -> Path:  # noqa: ANN401 - options
+    def write(path: bytes, **named: Any) -> Path:
         whole = workdir / os.fsdecode(path)
         found = whole.stat()
         options = merge(Options(), named)
@@ -95,7 +95,7 @@ def transcribe(workdir: Path) -> Callable[..., Path]:
             duration=Duration(declared=1.0, decoded=1.0),
             outputs={},
         )
-        target = workdir / os.fsdecode(folder) / os.fsdecode(output_name(os.path.splitext(name)[0], "json"))  # noqa: PTH122 - bytes
+        target = workdir / os.fsdecode(folder) / os.fsdecode(output_name(name.rpartition(b".")[0], "json"))
         target.write_bytes(json_document([], provenance))
         return target
 

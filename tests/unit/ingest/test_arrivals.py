@@ -1,16 +1,32 @@
 """What watcher and rescan find becomes work once, whatever is found again."""
 
+# ruff: noqa: PLR0913, PLR0917 - a test asks for the fixtures it needs
+
 import os
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from pipeline.ingest import evidence, intake as intake_module
-from pipeline.tasks import FileState, Source, TaskState
+
+from pipeline.ingest import evidence
+from pipeline.ingest import intake as intake_module
+from pipeline.ingest.intake import Intake
+from pipeline.queue.records import Lease
+from pipeline.queue.store import TaskStore
+from pipeline.tasks import FileState, Fingerprint, MediaFile, Problem, Source, TaskState
 
 S = FileState
 
 
-def test_a_directory_is_one_task_of_its_subtree(intake, clock, put, store, states):
+def test_a_directory_is_one_task_of_its_subtree(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
     """The unit is the directory below the root; loose files are the unit `.`."""
     put("a/x.mp3")
     put("a/b/y.wav")
@@ -21,7 +37,9 @@ def test_a_directory_is_one_task_of_its_subtree(intake, clock, put, store, state
     assert states() == {b"a/x.mp3": [S.SETTLING], b"a/b/y.wav": [S.SETTLING], b"loose.m4a": [S.SETTLING]}
 
 
-def test_a_quiet_file_is_queued_after_the_quiet_time(intake, clock, put, states):
+def test_a_quiet_file_is_queued_after_the_quiet_time(
+    intake: Intake, clock: Any, put: Callable[..., bytes], states: Callable[[], dict[bytes, list[FileState]]]
+) -> None:
     """Three looks that span five seconds."""
     put("a/x.mp3")
     intake.notice_all(Source.RESCAN)
@@ -31,7 +49,9 @@ def test_a_quiet_file_is_queued_after_the_quiet_time(intake, clock, put, states)
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_growing_file_stays_settling_and_shows_how_far_it_is(intake, clock, put, store):
+def test_a_growing_file_stays_settling_and_shows_how_far_it_is(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
     """Every write begins the wait anew; the row follows."""
     for size in range(1, 5):
         put("a/x.mp3", b"s" * size)
@@ -41,7 +61,9 @@ def test_a_growing_file_stays_settling_and_shows_how_far_it_is(intake, clock, pu
     assert row.fingerprint.size == 4
 
 
-def test_a_writer_that_pauses_keeps_its_file_settling(intake, clock, workdir, states):
+def test_a_writer_that_pauses_keeps_its_file_settling(
+    intake: Intake, clock: Any, workdir: Path, states: Callable[[], dict[bytes, list[FileState]]]
+) -> None:
     """An open file is not ready, however long it has not changed."""
     (workdir / "a").mkdir()
     with (workdir / "a" / "x.mp3").open("wb") as file:
@@ -54,7 +76,9 @@ def test_a_writer_that_pauses_keeps_its_file_settling(intake, clock, workdir, st
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_what_was_moved_in_is_queued_within_a_second(intake, clock, put, states):
+def test_what_was_moved_in_is_queued_within_a_second(
+    intake: Intake, clock: Any, put: Callable[..., bytes], states: Callable[[], dict[bytes, list[FileState]]]
+) -> None:
     """An event that says so makes one confirming look enough, for all that a directory holds."""
     put("a/deep/x.mp3")
     intake.notice(b"a", moved=[b"a"], source=Source.WATCH)
@@ -62,7 +86,9 @@ def test_what_was_moved_in_is_queued_within_a_second(intake, clock, put, states)
     assert states() == {b"a/deep/x.mp3": [S.QUEUED]}
 
 
-def test_what_its_writer_closed_is_queued_after_a_second(intake, clock, put, states):
+def test_what_its_writer_closed_is_queued_after_a_second(
+    intake: Intake, clock: Any, put: Callable[..., bytes], states: Callable[[], dict[bytes, list[FileState]]]
+) -> None:
     """One look at least a second later agrees."""
     put("a/x.mp3")
     intake.notice(b"a", closed=[b"a/x.mp3"], source=Source.WATCH)
@@ -72,7 +98,9 @@ def test_what_its_writer_closed_is_queued_after_a_second(intake, clock, put, sta
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_task_ends_when_its_files_have_and_later_files_make_a_new_one(intake, clock, put, work, store):
+def test_a_task_ends_when_its_files_have_and_later_files_make_a_new_one(
+    intake: Intake, clock: Any, put: Callable[..., bytes], work: Callable[[], list[bytes]], store: TaskStore
+) -> None:
     """New files in a done directory are a task of their own, with those files only."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -91,7 +119,9 @@ def test_a_task_ends_when_its_files_have_and_later_files_make_a_new_one(intake, 
     assert [row.path for row in store.files(second.id).rows] == [b"a/y.mp3"]
 
 
-def test_new_files_join_an_active_task(intake, clock, put, store):
+def test_new_files_join_an_active_task(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
     """While a directory's task is active there is no second one."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -103,7 +133,9 @@ def test_new_files_join_an_active_task(intake, clock, put, store):
     assert {row.path for row in store.files(task.id).rows} == {b"a/x.mp3", b"a/b/y.mp3"}
 
 
-def test_a_task_waits_until_its_directory_is_quiet(intake, clock, put, work, store):
+def test_a_task_waits_until_its_directory_is_quiet(
+    intake: Intake, clock: Any, put: Callable[..., bytes], work: Callable[[], list[bytes]], store: TaskStore
+) -> None:
     """A file that ends while others still come does not end its task."""
     put("a/x.mp3")
     intake.notice(b"a", moved=[b"a"], source=Source.WATCH)
@@ -118,7 +150,16 @@ def test_a_task_waits_until_its_directory_is_quiet(intake, clock, put, work, sto
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["same process", "restarted, database deleted"])
-def test_what_is_done_stays_done(fresh, intake, make_intake, make_clock, put, transcribe, states, store):
+def test_what_is_done_stays_done(
+    fresh: bool,
+    intake: Intake,
+    make_intake: Callable[..., Intake],
+    make_clock: Callable[[Intake], Any],
+    put: Callable[..., bytes],
+    transcribe: Callable[..., Path],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    store: TaskStore,
+) -> None:
     """A JSON beside the source is enough, whatever options would be taken now."""
     transcribe(put("a/x.mp3"), language="fr", model="tiny")
     for each in [intake, make_intake()] if fresh else [intake]:
@@ -128,7 +169,14 @@ def test_what_is_done_stays_done(fresh, intake, make_intake, make_clock, put, tr
     assert store.last_task(b"a") is None
 
 
-def test_touching_a_done_file_redoes_nothing(intake, clock, put, work, states, workdir):
+def test_touching_a_done_file_redoes_nothing(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    workdir: Path,
+) -> None:
     """Another mtime with the same content is the same source."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -140,7 +188,13 @@ def test_touching_a_done_file_redoes_nothing(intake, clock, put, work, states, w
     assert states() == {b"a/x.mp3": [S.DONE]}
 
 
-def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(intake, clock, put, work, states):
+def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
     """Other content is another source; the old transcript keeps its row until the new one is there."""
     put("a/x.mp3", b"first")
     intake.notice_all(Source.WATCH)
@@ -155,8 +209,15 @@ def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(intake
 
 
 def test_outputs_removed_by_hand_are_not_made_again(
-    intake, make_intake, make_clock, clock, put, work, states, workdir
-):
+    intake: Intake,
+    make_intake: Callable[..., Intake],
+    make_clock: Callable[[Intake], Any],
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    workdir: Path,
+) -> None:
     """The queue remembers, after a restart too."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -170,8 +231,13 @@ def test_outputs_removed_by_hand_are_not_made_again(
 
 
 def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
-    intake, clock, put, states, store, workdir
-):
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    store: TaskStore,
+    workdir: Path,
+) -> None:
     """Gone fails nothing and is not for good."""
     put("a/x.mp3")
     put("a/y.mp3")
@@ -188,7 +254,9 @@ def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
     assert states() == {b"a/y.mp3": [S.QUEUED], b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_settling_file_that_goes_is_skipped(intake, clock, put, store, workdir):
+def test_a_settling_file_that_goes_is_skipped(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path
+) -> None:
     """Deleted before it was whole: no error of its task."""
     put("a/x.mp3")
     put("notes.txt")
@@ -201,7 +269,9 @@ def test_a_settling_file_that_goes_is_skipped(intake, clock, put, store, workdir
     assert store.last_task(b"a").state is TaskState.COMPLETED
 
 
-def test_a_nowhisper_put_there_later_takes_waiting_files_out(intake, clock, put, store):
+def test_a_nowhisper_put_there_later_takes_waiting_files_out(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
     """Those still waiting are skipped; removing it brings them back."""
     put("a/b/x.mp3")
     put("a/y.mp3")
@@ -214,7 +284,9 @@ def test_a_nowhisper_put_there_later_takes_waiting_files_out(intake, clock, put,
     assert (row.path, row.error.code) == (b"a/b/x.mp3", "kept_out")
 
 
-def test_whisper_toml_gives_its_subtree_options_nearest_first(intake, clock, put, store):
+def test_whisper_toml_gives_its_subtree_options_nearest_first(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
     """Outer ones hold where an inner one says nothing."""
     put("whisper.toml", b'language = "English"\ntask = "translate"')
     put("a/whisper.toml", b'language = "French"')
@@ -225,7 +297,13 @@ def test_whisper_toml_gives_its_subtree_options_nearest_first(intake, clock, put
     assert row.options == {"language": "fr", "task": "translate"}
 
 
-def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(intake, clock, put, store, states):
+def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
     """The message names the file and the closest key."""
     put("a/x.mp3")
     put("a/whisper.toml", b'langage = "French"')
@@ -242,8 +320,8 @@ def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(intake, cl
 
 
 def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(
-    intake, clock, put, store, workdir, tmp_path
-):
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path, tmp_path: Path
+) -> None:
     """It fails alone; the rest of its directory is done."""
     (tmp_path / "secret.mp3").write_bytes(b"secret")
     put("a/x.mp3")
@@ -255,16 +333,23 @@ def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(
     assert [each.path for each in store.in_state(S.QUEUED)] == [b"a/x.mp3"]
 
 
-def test_the_same_content_at_a_new_path_gets_copies(make_intake, make_clock, put, work, states, store):
+def test_the_same_content_at_a_new_path_gets_copies(
+    make_intake: Callable[..., Intake],
+    make_clock: Callable[[Intake], Any],
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    workdir: Path,
+) -> None:
     """Hashed only where a done source has this size; nothing is transcribed."""
     copied = []
+    there = evidence.Evidence(workdir, None)
 
-    def copy(twin, path, fingerprint):
+    def copy(twin: MediaFile, path: Any, fingerprint: Fingerprint) -> Any:
         copied.append((twin.path, path, fingerprint.size))
-        return evidence.Evidence.written(make_evidence, twin.path, twin.fingerprint)
+        return there.written(twin.path, twin.fingerprint)
 
     intake = make_intake(copy=copy)
-    make_evidence = intake._arrivals._evidence
     clock = make_clock(intake)
     put("a/x.mp3", b"same")
     intake.notice_all(Source.WATCH)
@@ -279,7 +364,13 @@ def test_the_same_content_at_a_new_path_gets_copies(make_intake, make_clock, put
     assert states()[b"b/third.mp3"] == [S.QUEUED]
 
 
-def test_an_emptied_workdir_suspends_everything_and_goes_on_by_itself(intake, clock, put, workdir, states):
+def test_an_emptied_workdir_suspends_everything_and_goes_on_by_itself(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    workdir: Path,
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
     """An unmounted share looks just like that: nothing counts as deleted."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -295,7 +386,7 @@ def test_an_emptied_workdir_suspends_everything_and_goes_on_by_itself(intake, cl
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_missing_workdir_suspends(intake, clock, workdir):
+def test_a_missing_workdir_suspends(intake: Intake, clock: Any, workdir: Path) -> None:
     """Its reason is given in words."""
     workdir.rename(workdir.parent / "away")
     clock.run(0)
@@ -303,8 +394,13 @@ def test_a_missing_workdir_suspends(intake, clock, workdir):
 
 
 def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(
-    intake, clock, put, transcribe, monkeypatch, store
-):
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    transcribe: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    store: TaskStore,
+) -> None:
     """Unchanged files cost one stat."""
     for number in range(20):
         transcribe(put(f"a/{number}.mp3"))
@@ -317,7 +413,15 @@ def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(
     assert intake.last_scan is not None
 
 
-def test_a_forgotten_file_is_new_again(intake, clock, put, work, states, store, workdir):
+def test_a_forgotten_file_is_new_again(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    store: TaskStore,
+    workdir: Path,
+) -> None:
     """Its rows and outputs were erased."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
@@ -331,14 +435,19 @@ def test_a_forgotten_file_is_new_again(intake, clock, put, work, states, store, 
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_a_healed_permission_is_noticed(intake, clock, put, store, states, monkeypatch):
+def test_a_healed_permission_is_noticed(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    states: Callable[[], dict[bytes, list[FileState]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A file that failed as unreadable is done once it can be read."""
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
     clock.run(6)
     (row,) = store.lease("worker", 1)
-    from pipeline.queue.records import Lease  # noqa: PLC0415
-    from pipeline.tasks import Problem  # noqa: PLC0415
 
     readable = False
     monkeypatch.setattr(os, "access", lambda *_args, **_kwargs: readable)
@@ -352,7 +461,13 @@ def test_a_healed_permission_is_noticed(intake, clock, put, store, states, monke
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
-def test_one_shot_waits_for_open_writers_only(make_intake, make_clock, put, states, workdir):
+def test_one_shot_waits_for_open_writers_only(
+    make_intake: Callable[..., Intake],
+    make_clock: Callable[[Intake], Any],
+    put: Callable[..., bytes],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    workdir: Path,
+) -> None:
     """No quiet time, but the veto stands."""
     intake = make_intake(quiet_seconds=0.0, settle_looks=False)
     put("a/x.mp3")
@@ -364,7 +479,9 @@ def test_one_shot_waits_for_open_writers_only(make_intake, make_clock, put, stat
     assert intake_module.PAUSE_S < 1
 
 
-def test_names_that_are_not_utf8_or_odd_pass(intake, clock, put, states):
+def test_names_that_are_not_utf8_or_odd_pass(
+    intake: Intake, clock: Any, put: Callable[..., bytes], states: Callable[[], dict[bytes, list[FileState]]]
+) -> None:
     """Paths are bytes."""
     names = [b"a/\xff\xfe.mp3", b"a/new\nline.wav", b"a/-dash.ogg", b"a/100%.flac", b"\xe9t\xe9/x.mp3"]
     for name in names:
