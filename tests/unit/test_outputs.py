@@ -16,6 +16,7 @@ from pipeline.outputs import (
     output_directory,
     output_name,
     recorded_names,
+    sha256_of,
     temporary_name,
     written_for,
 )
@@ -191,3 +192,13 @@ def forged(write: Write) -> Provenance:
 def test_a_json_cannot_name_files_that_are_not_its_outputs(forged: Provenance) -> None:
     """Only names that we would give are believed, whatever the file says."""
     assert recorded_names(b"talk.mp3", forged) == {b"talk.srt": "1" * 64}
+
+
+def test_only_files_are_hashed(tmp_path: Path) -> None:
+    """A FIFO under an output's name neither blocks nor passes for an empty file."""
+    os.mkfifo(tmp_path / "talk.txt")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(OSError, match=r"talk\.txt"):
+        sha256_of(b"talk.txt", fd)
+    assert sha256_of(b"talk.srt", fd) is None
+    os.close(fd)

@@ -504,6 +504,13 @@ def test_formats_and_widths_are_rendered_again(
     assert found.provenance.outputs["talk.srt"] == committed_sha(root / "a/talk.srt")
 
 
+def test_rendering_again_repeats_no_warning(root: Path, committer: Committer, transcribe: Transcribe) -> None:
+    """Nor loses one: the longer name still needs its explanation."""
+    (root / "a/talk.txt").write_text("mine")
+    put = transcribe()
+    assert committer.render(b"a/talk.mp3", Options()) == put
+
+
 def test_there_is_nothing_to_render_without_a_json(committer: Committer) -> None:
     """The caller transcribes it, then."""
     with pytest.raises(NotFoundError):
