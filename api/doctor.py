@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.reach import find_service
-from api.stages import PROJECT
+from api.stages import PROJECT, devices
 from pipeline.errors import PipelineError
 from pipeline.mounts import is_remote
 from pipeline.queue.database import open_database
 from pipeline.settings import prepare_workdir, queue_place
 from pipeline.stage.ffmpeg import ffmpeg_binary
-from pipeline.stage.transcribe.devices import cuda_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,7 @@ def _model(settings: Settings) -> str:
 def _gpu(settings: Settings) -> str:
     if not settings.use_gpu:
         return "not asked for (--use_gpu)"
-    return ", ".join(cuda_devices(str(PROJECT)))
+    return ", ".join(devices(settings))
 
 
 def _workdir(settings: Settings) -> str:

@@ -9,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from pipeline.status import task_answer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from api.reach import Remote, find_service
 from api.service import Core
-from api.stages import PROJECT
+from api.stages import devices
 from pipeline.errors import NotFoundError, PipelineError
 from pipeline.ingest.writers import ignore_lease_signals
 from pipeline.settings import queue_place
-from pipeline.stage.transcribe.devices import cuda_devices
+from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, Source, TaskState
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
         return _follow(_Service(service), wanted, settings.workdir, named)
     ignore_lease_signals()
     own = settings if inside else _elsewhere(settings, wanted)
-    core = Core(own, cuda_devices(str(PROJECT)) if own.use_gpu else ["cpu"], unattended=False)
+    core = Core(own, devices(own), unattended=False)
     core.start()
     try:
         return _follow(_Own(core), wanted, own.workdir, named)

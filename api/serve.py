@@ -14,10 +14,9 @@ import uvicorn
 from api.app import create_app
 from api.reach import announce, withdraw
 from api.service import Core
-from api.stages import PROJECT
+from api.stages import devices
 from pipeline.errors import EnvironmentUnusableError
 from pipeline.ingest.writers import ignore_lease_signals
-from pipeline.stage.transcribe.devices import cuda_devices
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -32,8 +31,7 @@ def serve(settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT; a second signal exits at once."""
     ignore_lease_signals()
     listener = _listen(settings.host, settings.port)
-    devices = cuda_devices(str(PROJECT)) if settings.use_gpu else ["cpu"]
-    core = Core(settings, devices)
+    core = Core(settings, devices(settings))
     stopping = _stop_on_signals()
     server = uvicorn.Server(
         uvicorn.Config(

@@ -17,6 +17,7 @@ from pipeline.mounts import is_remote
 from pipeline.options import merge
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
+from pipeline.queue.trim import Trim
 from pipeline.relay.commit import Committer
 from pipeline.relay.dispatch import Dispatch
 from pipeline.relay.report import Report
@@ -186,6 +187,7 @@ class Core:
 
     def _plan_runners(self) -> list[Runner]:
         parts: dict[str, Any] = {"relay": self.dispatch, "intake": self.intake, "report": self.report}
+        parts["trim"] = Trim(self.store)
         parts |= {f"stage-{number}": stage for number, stage in enumerate(self.stages)}
         if self._unattended:
             parts["rescan"] = self.rescan

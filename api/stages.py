@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipeline
+from pipeline.errors import GpuUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,21 @@ PROJECT = Path(pipeline.__file__).parent.parent  # so that `-m pipeline…` is f
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STEADY_S = 60.0  # running this long forgives earlier deaths
 LOOK_S = 0.25
+
+
+def devices(settings: Settings) -> list[str]:
+    """Return the devices to run a stage on: cpu, or every CUDA device, as a child with torch sees them.
+
+    Raises GpuUnavailableError with torch's own reason when --use_gpu finds none.
+    """
+    if not settings.use_gpu:
+        return ["cpu"]
+    command = [sys.executable, "-m", "pipeline.stage.transcribe.devices"]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    if answer.returncode:
+        raise GpuUnavailableError(answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "")
+    found: list[str] = json.loads(answer.stdout)
+    return found
 
 
 def supervisor_command(settings: Settings, endpoint: str, device: str) -> list[str]:
