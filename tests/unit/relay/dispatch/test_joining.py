@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import EnvironmentUnusableError, RelayUnsafeError
-from pipeline.relay.messages import VERSION, Bye, Error, Hello, Job, Pause, Pong, Ready, Result, Welcome
+from pipeline.relay.messages import (
+    VERSION,
+    Bye,
+    Error,
+    Hello,
+    Job,
+    Pause,
+    Pong,
+    Ready,
+    Result,
+    ResultAck,
+    Welcome,
+)
 from pipeline.relay.sockets import Router
 from pipeline.tasks import FileState
 

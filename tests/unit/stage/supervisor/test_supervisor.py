@@ -89,10 +89,12 @@ def test_a_result_is_said_again_until_it_is_acknowledged(core: FakeCore) -> None
 
 def test_a_job_sent_twice_is_worked_on_once(core: FakeCore) -> None:
     """Accepted twice, though: the first word may have been lost."""
-    job = core.give(b"ok")
-    core.say(acknowledge(core.hear(Result)))
+    job = core.give(b"hold")
     core.say(job)
     core.hear(Accept)
+    os.kill(core.child or 0, signal.SIGKILL)
+    core.hear(Fail)
+    core.until(lambda: core.credit == 2)
 
 
 def test_a_crash_blames_the_file_the_child_was_on(core: FakeCore) -> None:
