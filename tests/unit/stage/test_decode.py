@@ -139,18 +139,21 @@ def test_what_is_not_media_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "ffconcat version 1.0\nfile 'secret.wav'\n",
-        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.wav\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile 'secret.ts'\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{secret}\n#EXT-X-ENDLIST\n",
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
     ],
     ids=["ffconcat", "hls", "sdp"],
 )
 def test_a_list_named_wav_reads_no_other_file(tmp_path: Path, text: str) -> None:
-    """Demuxers that open other files or sockets are not on the list."""
-    write_wav(tmp_path / "secret.wav")
-    (tmp_path / "list.wav").write_text(text)
-    with pytest.raises(NotMediaError):
-        decode(tmp_path, "list.wav")
+    """Demuxers that open other files or sockets are not on the list: they are not even opened."""
+    write_wav(tmp_path / "a.wav")
+    ffmpeg("-i", tmp_path / "a.wav", tmp_path / "secret.ts")
+    (tmp_path / "list.wav").write_text(text.format(secret=tmp_path / "secret.ts"))
+    with Source(os.fsencode(tmp_path), b"list.wav") as source, Decoder(source) as decoder:
+        with pytest.raises(NotMediaError):
+            list(decoder)
+        assert "not on whitelist" in decoder._log.errors[0]
 
 
 def test_a_video_without_sound_has_no_audio(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Decoding runs ahead, but never further than there is room, and never in the way of other files."""
+
+import os
+import queue
+import threading
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.options import Options
+from pipeline.relay.messages import Job
+from pipeline.stage.ahead import Ahead, Budget, Ended, Failed, Opened
+from pipeline.stage.cut import Clip
+
+RATE = 16_000
+TIMEOUT_S = 20.0
+
+
+def ahead(root: Path, name: str, seconds: int, budget: Budget, lanes: threading.Semaphore) -> Any:
+    """Start to decode a file of noise; return the thread and the queue of what it posts."""
+    path, posts = root / name, queue.SimpleQueue()
+    pcm = np.random.default_rng(1).integers(-900, 900, seconds * RATE, dtype=np.int16)
+    with wave.open(os.fspath(path), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        out.writeframes(pcm.tobytes())
+    status = path.stat()
+    job = Job(
+        epoch=1,
+        token=1,
+        file_id=len(name),
+        path=os.fsencode(name),
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        options=Options(),
+    )
+    made = Ahead(job, root=os.fsencode(root), make_voice=None, budget=budget, lanes=lanes, post=posts.put)
+    made.start()
+    return made, posts
+
+
+def until_it_waits(made: Ahead, posts: Any) -> list[Any]:
+    """Return what was posted until the thread waits for room."""
+    found = [posts.get(timeout=TIMEOUT_S)]
+    while made.working or not posts.empty():
+        if not posts.empty():
+            found.append(posts.get())
+    return found
+
+
+def test_clips_in_memory_are_bounded(tmp_path: Path) -> None:
+    """A long file stops at the budget and goes on when a clip is finished."""
+    budget = Budget(2)
+    made, posts = ahead(tmp_path, "long.wav", 200, budget, threading.Semaphore(1))
+    found = until_it_waits(made, posts)
+    assert [type(each) for each in found] == [Opened, Clip, Clip]
+    budget.give(len("long.wav"))
+    assert isinstance(posts.get(timeout=TIMEOUT_S), Clip)
+    made.stop()
+
+
+def test_a_file_that_waits_lets_others_decode(tmp_path: Path) -> None:
+    """It holds no lane while it waits for room, and every file may hold one clip."""
+    budget, lanes = Budget(2), threading.Semaphore(1)
+    made, posts = ahead(tmp_path, "long.wav", 200, budget, lanes)
+    until_it_waits(made, posts)
+    _, short = ahead(tmp_path, "b.wav", 5, budget, lanes)
+    assert [type(short.get(timeout=TIMEOUT_S)) for _ in range(3)] == [Opened, Clip, Ended]
+    made.stop()
+
+
+def test_a_file_that_changes_under_way_is_not_taken(tmp_path: Path) -> None:
+    """What was decoded belongs to no version of the file."""
+    budget = Budget(1)
+    made, posts = ahead(tmp_path, "long.wav", 100, budget, threading.Semaphore(1))
+    until_it_waits(made, posts)
+    os.utime(tmp_path / "long.wav", ns=(5, 5))
+    budget.capacity = 9
+    budget.give(len("long.wav"))
+    while isinstance(last := posts.get(timeout=TIMEOUT_S), Clip):
+        pass
+    assert last.error.code == "changed"
+
+
+def test_a_stopped_file_says_no_more(tmp_path: Path) -> None:
+    """Its thread and FFmpeg end, also from the middle of waiting."""
+    made, posts = ahead(tmp_path, "long.wav", 200, Budget(1), threading.Semaphore(1))
+    until_it_waits(made, posts)
+    made.stop()
+    made._thread.join(TIMEOUT_S)
+    assert not made._thread.is_alive()
+    assert posts.empty()
+
+
+def test_a_programming_error_fails_one_file(tmp_path: Path) -> None:
+    """The fence around a file turns anything into a failure of that file."""
+
+    def broken() -> Any:
+        raise ZeroDivisionError
+
+    posts: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    (tmp_path / "a.wav").write_bytes(b"x")
+    status = (tmp_path / "a.wav").stat()
+    job = Job(
+        epoch=1, token=1, file_id=1, path=b"a.wav", size=1, mtime_ns=status.st_mtime_ns, options=Options()
+    )
+    made = Ahead(
+        job,
+        root=os.fsencode(tmp_path),
+        make_voice=broken,
+        budget=Budget(1),
+        lanes=threading.Semaphore(1),
+        post=posts.put,
+    )
+    made.start()
+    failed = posts.get(timeout=TIMEOUT_S)
+    assert isinstance(failed, Failed)
+    assert "ZeroDivisionError" in str(failed.error)
