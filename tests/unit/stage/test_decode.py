@@ -153,7 +153,8 @@ def test_a_list_named_wav_reads_no_other_file(tmp_path: Path, text: str) -> None
     with Source(os.fsencode(tmp_path), b"list.wav") as source, Decoder(source) as decoder:
         with pytest.raises(NotMediaError):
             list(decoder)
-        assert "not on whitelist" in decoder._log.errors[0]
+        # the second: newer versions take no nameless file for HLS at all
+        assert decoder._log.errors[0].startswith(("Format not on whitelist", "Not detecting m3u8/hls"))
 
 
 def test_a_video_without_sound_has_no_audio(tmp_path: Path) -> None:
