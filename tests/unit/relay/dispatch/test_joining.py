@@ -18,6 +18,7 @@ from pipeline.relay.messages import (
     Ready,
     Result,
     ResultAck,
+    Status,
     Welcome,
 )
 from pipeline.relay.sockets import Router
@@ -131,6 +132,7 @@ def test_a_core_that_was_stopped_blames_no_stage(bench: Bench, stage: FakeStage)
     """Silence while the core itself did not run is nobody's fault."""
     file = bench.add()
     stage.take()
+    stage.say(Status(phase="ready"))
     bench.step()
     bench.step(600.0)
     assert bench.file(file).state is FileState.LEASED

@@ -82,6 +82,20 @@ def test_a_source_that_changed_is_done_again_uncharged(
     assert not (bench.root / "a.json").exists()
 
 
+def test_of_two_leases_of_one_stage_only_the_newer_counts(
+    bench: Bench, stage: FakeStage, result: Callable[..., Result]
+) -> None:
+    """The token tells them apart, not the worker."""
+    file = bench.add()
+    old = stage.take()
+    stage.say(fail(old, "returned"))
+    stage.hear(ResultAck)
+    new = stage.take()
+    stage.say(result(old))
+    assert stage.hear(ResultAck).outcome == "stale"
+    assert (bench.file(file).state, bench.file(file).token) == (FileState.LEASED, new.token)
+
+
 def test_a_source_removed_meanwhile_is_skipped(
     bench: Bench, stage: FakeStage, result: Callable[..., Result]
 ) -> None:
