@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from api.hours import Hours
+from api.pauses import Pauses
 from api.stages import StageProcess, supervisor_command
 from pipeline import VERSION
 from pipeline.errors import UnavailableError
@@ -193,8 +193,8 @@ class Core:
             parts["rescan"] = self.rescan
             if self.settings.watch:
                 parts["watch"] = self.watch
-        if self.settings.work_hours:
-            parts["hours"] = Hours(parse_work_hours(self.settings.work_hours), self.dispatch)
+        hours = parse_work_hours(self.settings.work_hours) if self.settings.work_hours else None
+        parts["pauses"] = Pauses(hours, self.intake, self.dispatch)
         return [Runner(name, part) for name, part in parts.items()]
 
     def _render(self, path: bytes, named: Mapping[str, Any]) -> object:

@@ -38,8 +38,8 @@ def test_a_dropped_folder_gets_every_format_beside_each_file(service: Callable[.
     for n in range(3):
         for ending in FORMATS:
             assert (running.workdir / "interviews" / "a" / f"{n}.{ending}").is_file()
-    board = json.loads((running.workdir / "interviews" / "transcription-status.json").read_text())
-    assert board["task_status"] == "completed"
+    board = running.workdir / "interviews" / "transcription-status.json"
+    until(lambda: json.loads(board.read_text())["task_status"] == "completed", 12)
 
 
 def test_a_folder_moved_in_is_found_with_what_comes_into_it_later(
@@ -147,7 +147,8 @@ def test_ten_posts_at_once_make_one_task(service: Callable[..., Service]) -> Non
     running = service("--no_watch").start()
     tone(running.workdir / "race" / "one.wav", 1, 308)
     ids: list[str] = []
-    threads = [threading.Thread(target=lambda: ids.append(running.post("race"))) for _ in range(10)]
+    posts = [lambda: ids.append(running.post("race"))] * 10
+    threads = [threading.Thread(target=post) for post in posts]
     for thread in threads:
         thread.start()
     for thread in threads:
