@@ -34,7 +34,7 @@ CONTEXT = {"token_normalize_func": normalise, "help_option_names": ["-h", "--hel
 )
 @click.version_option(VERSION, message="%(version)s")
 @click.pass_context
-def cli(ctx: click.Context, **_global: Any) -> None:
+def cli(ctx: click.Context, /, **_global: Any) -> None:
     """Transcribe what is dropped into a folder. Without a command: start-service."""
     if ctx.invoked_subcommand is None:
         ctx.exit(
@@ -46,7 +46,7 @@ def cli(ctx: click.Context, **_global: Any) -> None:
 @setting_flags("service", "output")
 @option_flags
 @click.pass_context
-def start_service(ctx: click.Context, **_flags: Any) -> None:
+def start_service(ctx: click.Context, /, **_flags: Any) -> None:
     """Run the whole service: API, watcher, rescans, queue, relay and stages."""
     from api.serve import serve
 
@@ -59,7 +59,7 @@ def start_service(ctx: click.Context, **_flags: Any) -> None:
 @setting_flags("output")
 @option_flags
 @click.pass_context
-def transcribe(ctx: click.Context, paths: tuple[Path, ...], **_flags: Any) -> None:
+def transcribe(ctx: click.Context, /, paths: tuple[Path, ...], **_flags: Any) -> None:
     """Transcribe files or directories now; run again, it does only what is not done."""
     from api.oneshot import transcribe as run
 
@@ -71,7 +71,7 @@ def transcribe(ctx: click.Context, paths: tuple[Path, ...], **_flags: Any) -> No
 @click.argument("what", required=False)
 @click.option("--failed", is_flag=True, help="only the files that failed, and why")
 @click.pass_context
-def status(ctx: click.Context, what: str | None, *, failed: bool) -> None:
+def status(ctx: click.Context, /, what: str | None, *, failed: bool) -> None:
     """Show the tasks, or one task or path with its files, the service running or not."""
     from api.views import show_status
 
@@ -82,7 +82,7 @@ def status(ctx: click.Context, what: str | None, *, failed: bool) -> None:
 @cli.command(cls=Command)
 @click.argument("what")
 @click.pass_context
-def retry(ctx: click.Context, what: str) -> None:
+def retry(ctx: click.Context, /, what: str) -> None:
     """Try the failed files of a task (by id or path) again."""
     from api.views import act
 
@@ -92,7 +92,7 @@ def retry(ctx: click.Context, what: str) -> None:
 @cli.command(cls=Command)
 @click.argument("what")
 @click.pass_context
-def cancel(ctx: click.Context, what: str) -> None:
+def cancel(ctx: click.Context, /, what: str) -> None:
     """Cancel a task (by id or path); files already done stay."""
     from api.views import act
 
@@ -103,7 +103,7 @@ def cancel(ctx: click.Context, what: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @setting_flags("output")
 @click.pass_context
-def forget(ctx: click.Context, paths: tuple[Path, ...], **_flags: Any) -> None:
+def forget(ctx: click.Context, /, paths: tuple[Path, ...], **_flags: Any) -> None:
     """Erase transcripts and everything remembered of these sources; never the sources."""
     from api.views import forget as run
 
@@ -113,7 +113,7 @@ def forget(ctx: click.Context, paths: tuple[Path, ...], **_flags: Any) -> None:
 @cli.command("fetch-model", cls=Command)
 @click.argument("name", type=click.Choice(MODELS))
 @click.pass_context
-def fetch_model(ctx: click.Context, name: str) -> None:
+def fetch_model(ctx: click.Context, /, name: str) -> None:
     """Put verified weights into the cache, so that nothing is downloaded later."""
     from api.stages import PROJECT
 
@@ -126,7 +126,7 @@ def fetch_model(ctx: click.Context, name: str) -> None:
 @setting_flags("output")
 @option_flags
 @click.pass_context
-def doctor(ctx: click.Context, **_flags: Any) -> None:
+def doctor(ctx: click.Context, /, **_flags: Any) -> None:
     """Check what the service needs, one line each; exit 1 if anything is wrong."""
     from api.doctor import examine
 

@@ -151,17 +151,23 @@ def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[st
             if trouble := there.trouble():
                 raise PipelineError(trouble)
             time.sleep(LOOK_S)
-    bad = [task_id for task_id, answer in answers.items() if answer["task_status"] != TaskState.COMPLETED]
-    for task_id in bad:
-        _explain(answers[task_id], list(there.failures(task_id)))
-    return 1 if bad else 0
+    wrong = [
+        word for task_id, path in tasks.items() for word in _complaints(there, answers[task_id], path, root)
+    ]
+    print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+    return 1 if wrong else 0
 
 
-def _explain(answer: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> None:
-    if answer["error"]:
-        print(f"{answer['dirname']}: {answer['error']['message']}", file=sys.stderr)
-    for file in files:
-        print(f"{file['path']}: {file['error']['message']}", file=sys.stderr)
+def _complaints(there: Follows, answer: Mapping[str, Any], path: Path, root: Path) -> Iterator[str]:
+    """Yield what went wrong below this path; a task that did more than was asked for now may have failed elsewhere."""
+    if answer["task_status"] == TaskState.CANCELLED:
+        yield f"{answer['dirname']}: cancelled"
+    elif answer["error"]:
+        yield f"{answer['dirname']}: {answer['error']['message']}"
+    for file in there.failures(answer["task_id"]):
+        source = root / file["path"]
+        if source.is_relative_to(path) and (os.path.lexists(source) or "\\x" in file["path"]):
+            yield str(file["error"]["message"])
 
 
 class _Board:

@@ -11,10 +11,13 @@ class PipelineError(Exception):
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
+    explains: ClassVar[bool] = (
+        False  # the docstring follows the detail; else it stands in where there is none
+    )
 
     def __init__(self, detail: str = "") -> None:
         message = inspect.cleandoc(type(self).__doc__ or "")
-        super().__init__(f"{detail}: {message}" if detail else message)
+        super().__init__(f"{detail}: {message}" if detail and self.explains else detail or message)
 
 
 # ---- what the person or program asked for is not right (exit 2, HTTP 400/404/409) ----
@@ -25,9 +28,6 @@ class UsageError(PipelineError):
 
     code = "usage"
     exit_code = 2
-
-    def __init__(self, detail: str = "") -> None:
-        Exception.__init__(self, detail or inspect.cleandoc(type(self).__doc__ or ""))
 
 
 class BadOptionsError(UsageError):
@@ -74,12 +74,14 @@ class DatabaseLockedError(EnvironmentUnusableError):
     """Another service already owns this queue; stop it first, or give this one a --database_url of its own."""
 
     code = "database_locked"
+    explains = True
 
 
 class DatabaseNewerError(EnvironmentUnusableError):
     """The database was written by a newer version of this program; upgrade it, or restore the copy made before."""
 
     code = "database_newer"
+    explains = True
 
 
 class WorkdirUnusableError(EnvironmentUnusableError):
@@ -92,6 +94,7 @@ class FFmpegMissingError(EnvironmentUnusableError):
     """No FFmpeg was found: install the 'ffmpeg' package or 'pip install imageio-ffmpeg'."""
 
     code = "no_ffmpeg"
+    explains = True
 
 
 class ModelUnavailableError(EnvironmentUnusableError):
@@ -104,12 +107,14 @@ class GpuUnavailableError(EnvironmentUnusableError):
     """--use_gpu was given, but torch sees no usable CUDA device."""
 
     code = "no_gpu"
+    explains = True
 
 
 class RelayUnsafeError(EnvironmentUnusableError):
     """The relay binds to 127.0.0.1 only, as its messages are not encrypted; use a loopback --relay_bind."""
 
     code = "relay_unsafe"
+    explains = True
 
 
 # ---- the queue's own guards ----
@@ -119,6 +124,7 @@ class IllegalTransitionError(PipelineError):
     """A state change was refused: the row was not in a state, epoch and token that allow it."""
 
     code = "illegal_transition"
+    explains = True
 
 
 # ---- one media file cannot be read or transcribed (a file's `error.code`) ----
@@ -128,6 +134,7 @@ class MediaError(PipelineError):
     """The file could not be transcribed."""
 
     code = "media"
+    explains = True
 
 
 class EmptyFileError(MediaError):

@@ -11,7 +11,7 @@ import torch
 def main() -> None:
     """Print the devices (cuda:0, cuda:1, …) as JSON; exit with torch's own reason when there are none."""
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         sys.stdout.write(json.dumps([f"cuda:{number}" for number in range(torch.cuda.device_count())]))
     except (RuntimeError, AssertionError) as error:
         sys.exit(" ".join(str(error).split()))

@@ -46,6 +46,18 @@ def ensure(name: str, cache: Path, report: Report) -> Checkpoint:
     return search.cached() or search.fetched()
 
 
+def find(name: str, cache: Path) -> Checkpoint:
+    """Return the weights of a model that are there already, verified; raises ModelUnavailableError."""
+    if name not in MODELS:
+        return _by_path(name, cache)
+    found = _Search(name, cache, lambda _what, _fraction: None).cached()
+    if found is None:
+        raise ModelUnavailableError(
+            f"{name} is not in {cache}: 'whisper-transcription fetch-model {name}' puts it there"
+        )
+    return found
+
+
 class _Search:
     """The sources of one model in their order, and why each failed."""
 
@@ -151,10 +163,12 @@ def _by_path(name: str, cache: Path) -> Checkpoint:
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=DEFAULT_CACHE, help="where model weights lie"
 )
-def main(name: str, cache: Path) -> None:
+@click.option("--check", is_flag=True, help="only look whether they are there")
+def main(name: str, cache: Path, *, check: bool) -> None:
     """Put the verified weights of the model NAME into the cache."""
+    cache = cache.expanduser()
     try:
-        checkpoint = ensure(name, cache.expanduser(), _progress_lines())
+        checkpoint = find(name, cache) if check else ensure(name, cache, _progress_lines())
     except ModelUnavailableError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
