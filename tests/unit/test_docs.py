@@ -10,6 +10,8 @@ import pytest
 from api.app import create_app
 from api.cli import cli
 from pipeline import errors
+from pipeline.relay.wording import ENGLISH
+from pipeline.relay.wording import FRENCH as FRENCH_WORDS
 from pipeline.tasks import FileState, TaskState
 
 ROOT = Path(__file__).parents[2]
@@ -113,10 +115,19 @@ def test_operations_explains_every_status() -> None:
     assert [state for state in TaskState if f"`{state}`" not in section(OPERATIONS, "States")] == []
 
 
-def test_operations_explains_every_media_error() -> None:
-    """The code of each MediaError that a file can end with has a row."""
+def test_operations_explains_every_error_code() -> None:
+    """A code that a file can end with, in whatever language its status report explains it, has a row."""
     told = {row[0].strip("`") for row in rows(section(OPERATIONS, "Error codes"))}
-    assert {each.code for each in errors.MediaError.__subclasses__()} - told == set()
+    known = {each.code for each in [errors.MediaError, *errors.MediaError.__subclasses__()]}
+    assert (known | set(ENGLISH.reasons) | set(FRENCH_WORDS.reasons)) - told == set()
+
+
+def test_operations_explains_every_warning() -> None:
+    """A warning that decoding or the text itself gives reason for has a row, and no other."""
+    sources = (ROOT / "pipeline/stage").glob("*.py")
+    given = {code for source in sources for code in re.findall(r'f?"([a-z_]+): [a-z{]', source.read_text())}
+    told = {row[0].strip("`") for row in rows(section(OPERATIONS, "Warnings")) if row[0].startswith("`")}
+    assert told == given
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
