@@ -68,9 +68,7 @@ def _model(settings: Settings) -> str:
     command = [sys.executable, "-m", "pipeline.stage.transcribe.weights", name, "--cache", cache, "--check"]
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if answer.returncode:
-        raise PipelineError(
-            f"{name} is not in {settings.path2whisper_cache}; 'fetch-model {name}' puts it there"
-        )
+        raise PipelineError(answer.stderr.strip().splitlines()[-1])
     return f"{name}: {answer.stdout.strip().splitlines()[-1]}"
 
 

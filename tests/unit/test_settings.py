@@ -17,14 +17,15 @@ def test_the_queue_lies_in_the_workdir(tmp_path: Path) -> None:
     assert place.note is None
 
 
-def test_a_queue_that_cannot_lie_in_the_workdir_lies_in_the_state_directory_and_says_why(
-    tmp_path: Path,
+def test_the_queue_of_a_network_mount_lies_in_the_state_directory_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """/proc stands for a mount that is read-only."""
-    place = queue_place(Settings(workdir=Path("/proc"), state_dir=tmp_path))
+    """SQLite's locks are not to be had there."""
+    monkeypatch.setattr("pipeline.settings.is_remote", lambda _path: True)
+    place = queue_place(Settings(workdir=Path("/mnt/share"), state_dir=tmp_path))
     assert place.folder is not None
     assert place.folder.parent == tmp_path
-    assert "/proc" in (place.note or "")
+    assert "/mnt/share is on a network" in (place.note or "")
 
 
 def test_each_workdir_has_a_state_folder_of_its_own(tmp_path: Path) -> None:
