@@ -48,7 +48,7 @@ def test_probabilities_are_sileros_own(recording: Callable[[str], np.ndarray]) -
 
 def test_spans_do_not_depend_on_how_the_samples_come(recording: Callable[[str], np.ndarray]) -> None:
     """Blocks have one size inside, whatever is fed."""
-    pcm = recording("french/la-voix.mp3")
+    pcm = recording("french/elevation.mp3")
 
     assert listen(pcm, len(pcm)) == listen(pcm, 777)
 
