@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNUSABLE = 3  # exit code: the environment does not allow to transcribe (no model, no GPU)
+# OpenMP threads that wait for each other spin for a while; where cores are contended that time is lost to all
+CALM = {"GOMP_SPINCOUNT": "1000"}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
@@ -52,6 +54,7 @@ class Child:
                 process_group=0,
                 preexec_fn=lambda: _die_with(supervisor),  # noqa: PLW1509 - this process has no other Python thread
                 stdin=subprocess.DEVNULL,
+                env=os.environ | CALM,
             )
         self.channel = Channel(ours)
         self._oom_kills = oom_kills()

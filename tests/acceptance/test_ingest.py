@@ -53,7 +53,7 @@ def test_a_folder_moved_in_is_found_with_what_comes_into_it_later(
     outside.rename(running.workdir / "moved")
     assert running.done("moved", 20)["counts"]["done"] == 2
     tone(running.workdir / "moved" / "deep" / "three.wav", 1, 303)
-    until(lambda: (running.workdir / "moved" / "deep" / "three.json").exists(), 20)
+    until((running.workdir / "moved" / "deep" / "three.json").exists, 20)
     assert attempts(running, "moved") == [1, 1, 1]
 
 

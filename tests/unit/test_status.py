@@ -124,7 +124,7 @@ def test_an_empty_task_has_done_nothing() -> None:
     assert answer(counts={})["progress"] == 0.0
 
 
-@pytest.mark.parametrize("state", set(TaskState) - {TaskState.PENDING, TaskState.RUNNING})
+@pytest.mark.parametrize("state", sorted(set(TaskState) - {TaskState.PENDING, TaskState.RUNNING}))
 def test_an_ended_task_is_at_one(state: TaskState) -> None:
     """However it ended."""
     assert answer(replace(TASK, state=state), counts={S.FAILED: 2}, total=60.0)["progress"] == 1.0

@@ -141,7 +141,7 @@ class _Search:
         tried = "; ".join([f"not in the cache {self.cache}", *self.failures, *last])
         remedy = (
             f"run 'whisper-transcription fetch-model {self.name}' on a machine with internet access "
-            f"and copy {self.own.name} from its cache into {self.cache}"
+            f"and copy what is in its cache folder, verified.json too, into {self.cache}"
         )
         return ModelUnavailableError(f"model {self.name!r}: {tried}. What to do: {remedy}")
 
