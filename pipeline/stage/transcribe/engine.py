@@ -37,7 +37,7 @@ class Request:
     log_mel_max: float | None = None  # the whole file's, for exact mode's clamp (whisper clamps at max - 8)
     frames: int | None = None  # exact mode: frames of content; pcm is then framed as described below
     seek: int = 0  # mel frames of the file before the window; word timing rounds and bounds by it
-    last_speech: float = 0.0  # seconds from the window's start where the last word before it ended (for words)
+    last_speech: float = 0.0  # seconds from the window's start to the end of the last word before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,13 @@ import silero_vad  # noqa: F401 - sets torch to one thread when imported, so it 
 import torch
 import whisper
 from whisper.model import ModelDimensions, Whisper
-from whisper.tokenizer import LANGUAGES, get_tokenizer
+from whisper.tokenizer import LANGUAGES
 
 from pipeline.errors import BadOptionsError, GpuUnavailableError, ModelUnavailableError
 from pipeline.stage.transcribe import mel
-from pipeline.stage.transcribe.decoding import decode
+from pipeline.stage.transcribe.decoder import Decoder
+from pipeline.stage.transcribe.decoding import decode, detect, tokenizer_for
+from pipeline.stage.transcribe.encoder import Encoder
 from pipeline.stage.transcribe.engine import OutOfMemory, Reply
 from pipeline.stage.transcribe.segments import cut
 from pipeline.stage.transcribe.sources import official
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from whisper.decoding import DecodingResult
     from whisper.tokenizer import Tokenizer
 
+    from pipeline.stage.transcribe.decoding import Decoded
     from pipeline.stage.transcribe.engine import Request
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
@@ -62,6 +64,7 @@ class WhisperEngine:
         self.sha256 = checkpoint.sha256
         self.batch_size = BATCH_SIZE[model.device.type]
         self._whisper = model
+        self._encode_mels, self._decoder = Encoder(model.encoder), Decoder(model.decoder)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
 
     @torch.inference_mode()
@@ -86,13 +89,18 @@ class WhisperEngine:
 
     def close(self) -> None:
         """Let the model leave the device."""
-        del self._whisper
+        del self._whisper, self._encode_mels, self._decoder
         self._free_cache()
 
     def _transcribe(self, requests: Sequence[Request]) -> list[Reply]:
         features, languages = self._encode(requests)
-        results = decode(self._whisper, features, requests, languages)
-        return [self._reply(*row) for row in zip(requests, results, features, languages, strict=True)]
+        tokenizers = [
+            tokenizer_for(self._whisper, language, request.options.task)
+            for request, language in zip(requests, languages, strict=True)
+        ]
+        results = decode(self._decoder, features, requests, tokenizers)
+        rows = zip(requests, results, features, languages, tokenizers, strict=True)
+        return [self._reply(*row) for row in rows]
 
     def _encode(self, requests: Sequence[Request]) -> tuple[torch.Tensor, list[str]]:
         """Return the encoder's output for each window, remembered from an earlier temperature or new; languages."""
@@ -113,9 +121,8 @@ class WhisperEngine:
 
     def _encoder(self, mels: torch.Tensor) -> torch.Tensor:
         """Encode windows; on a CPU one by one, as a batch gains nothing there and costs memory."""
-        mels = mels.to(self._whisper.encoder.conv1.weight.dtype)
         step = 1 if mels.device.type == "cpu" else len(mels)
-        return torch.cat([self._whisper.encoder(part) for part in torch.split(mels, step)])
+        return torch.cat([self._encode_mels(part) for part in torch.split(mels, step)])
 
     def _languages(self, requests: Sequence[Request], features: torch.Tensor) -> list[str]:
         known = [request.language for request in requests]
@@ -131,8 +138,7 @@ class WhisperEngine:
         """Detect languages in one batch; in exact mode on all 30 s, which the decoder may not be shown."""
         if any(request.frames is not None for request in requests):
             features = self._encoder(self._mels(requests))
-        _, probabilities = self._whisper.detect_language(features)
-        return [max(row, key=row.get) for row in probabilities]
+        return detect(self._decoder, features, self._tokenizer(None, "transcribe"))
 
     def _understood(self, language: str | None) -> str:
         if language in tuple(LANGUAGES)[: self._whisper.num_languages]:
@@ -142,9 +148,8 @@ class WhisperEngine:
         )
 
     def _reply(
-        self, request: Request, result: DecodingResult, features: torch.Tensor, language: str
+        self, request: Request, result: Decoded, features: torch.Tensor, language: str, tokenizer: Tokenizer
     ) -> Reply:
-        tokenizer = self._tokenizer(language, request.options.task)
         frames = mel.content_frames(request)
         segments, consumed, single_ending = cut(result.tokens, tokenizer, frames)
         if request.options.word_timestamps:
@@ -154,9 +159,9 @@ class WhisperEngine:
         return Reply(
             language=language,
             segments=tuple(segments),
-            tokens=tuple(result.tokens),
+            tokens=result.tokens,
             consumed=consumed,
-            temperature=result.temperature,
+            temperature=request.temperature,
             avg_logprob=result.avg_logprob,
             compression_ratio=result.compression_ratio,
             no_speech_prob=result.no_speech_prob,
@@ -164,10 +169,7 @@ class WhisperEngine:
         )
 
     def _tokenizer(self, language: str | None, task: str) -> Tokenizer:
-        model = self._whisper
-        return get_tokenizer(
-            model.is_multilingual, num_languages=model.num_languages, language=language, task=task
-        )
+        return tokenizer_for(self._whisper, language, task)
 
     def _free_cache(self) -> None:
         self._encoded.clear()
