@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint image clean
+.PHONY: help setup demo start test check lint memory image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
+	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
 
 image: ## the Docker image whisper:0.0
 	docker build -t whisper:0.0 -f Dockerfile.gpu .

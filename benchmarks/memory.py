@@ -1,0 +1,105 @@
+"""Peak memory of every process for ten minutes and for an hour of speech as one file: it must be the same.
+
+usage: python benchmarks/memory.py [--minutes 10,60] [-- TRANSCRIBE OPTIONS]
+
+The speech is samples/ over and over. Resident memory is sampled twice a second; the child's peak is the kernel's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import imageio_ffmpeg
+import psutil
+
+ROOT = Path(__file__).parents[1]
+ROLES = {"pipeline.stage.supervisor": "supervisor", "pipeline.stage.worker": "child", "ffmpeg": "FFmpeg"}
+EVERY_S = 0.5
+
+
+def main() -> None:
+    """Measure each length and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", default="10,60")
+    parser.add_argument("options", nargs="*")
+    chosen = parser.parse_args()
+    lengths = [int(word) for word in chosen.minutes.split(",")]
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = {minutes: measure(Path(folder), minutes, chosen.options) for minutes in lengths}
+    print(f"{'peak RSS, MB':14}" + "".join(f"{minutes:>8} min" for minutes in lengths) + "   ratio")
+    for role in ("core", *ROLES.values()):
+        row = [peaks[minutes].get(role, 0) / 1e6 for minutes in lengths]
+        print(
+            f"{role:14}" + "".join(f"{value:12.0f}" for value in row) + f"{row[-1] / max(row[0], 1e-9):8.2f}"
+        )
+
+
+def measure(folder: Path, minutes: int, options: list[str]) -> dict[str, int]:
+    """Transcribe so many minutes in one shot; return the peak resident bytes by role."""
+    audio = speech(folder / f"{minutes}.wav", minutes * 60)
+    command = [
+        sys.executable,
+        str(ROOT / "app.py"),
+        "--state_dir",
+        str(folder / "state"),
+        "transcribe",
+        *options,
+    ]
+    began = time.monotonic()
+    core = psutil.Popen([*command, str(audio)])
+    peaks: dict[str, int] = {}
+    while core.poll() is None:
+        for role, size in sizes(core):
+            peaks[role] = max(peaks.get(role, 0), size)
+        time.sleep(EVERY_S)
+    took = time.monotonic() - began
+    print(f"{minutes} min: {took:.0f} s, real-time factor {minutes * 60 / took:.1f}, exit {core.returncode}")
+    return peaks
+
+
+def sizes(core: psutil.Popen) -> list[tuple[str, int]]:
+    """Return role and resident bytes of each process."""
+    found = []
+    for process in [core, *core.children(recursive=True)]:
+        try:
+            words = " ".join(process.cmdline())
+            role = next((role for mark, role in ROLES.items() if mark in words), None)
+            role = "core" if process.pid == core.pid else role
+            if role:
+                found.append((role, process.memory_info().rss))
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return found
+
+
+def speech(path: Path, seconds: int) -> Path:
+    """Write 16 kHz speech of this length: the samples over and over."""
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    sources = sorted(each for each in (ROOT / "samples").glob("*/*") if each.suffix in {".flac", ".mp3"})
+    raw = b"".join(
+        subprocess.run(
+            [ffmpeg, "-loglevel", "error", "-i", str(each), "-ac", "1", "-ar", "16000", "-f", "s16le", "-"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for each in sources
+    )
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        left = seconds * 32_000
+        while left > 0:
+            out.writeframes(raw[:left])
+            left -= len(raw)
+    return path
+
+
+if __name__ == "__main__":
+    main()
