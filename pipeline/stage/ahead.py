@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.relay.messages import Job
+    from pipeline.stage.blame import Blame
     from pipeline.stage.transcribe.engine import Voice
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Ahead:
         make_voice: Callable[[], Voice] | None,
         budget: Budget,
         lanes: threading.Semaphore,
+        blame: Blame,
         post: Callable[[Event], None],
     ) -> None:
         self._job = job
@@ -102,6 +104,7 @@ class Ahead:
         self._make_voice = make_voice
         self._budget = budget
         self._lanes = lanes  # held while decoding, let go while waiting for room
+        self._blame = blame
         self._post = post
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"decode-{job.file_id}", daemon=True)
@@ -119,7 +122,7 @@ class Ahead:
 
     def _run(self) -> None:
         try:
-            with self._lanes:
+            with self._lanes, self._blame.decoding(self._job.file_id):
                 event: Event = self._decode()
         except PipelineError as error:
             event = Failed(error)
@@ -173,7 +176,8 @@ class Ahead:
         self.working = False
         self._lanes.release()
         try:
-            self._budget.take(self._job.file_id, self._stopped.is_set)
+            with self._blame.waiting(self._job.file_id):
+                self._budget.take(self._job.file_id, self._stopped.is_set)
         finally:
             self._lanes.acquire()
         self.working = True

@@ -14,6 +14,7 @@ from pipeline.stage.pack import Packer, Row
 
 if TYPE_CHECKING:
     from pipeline.relay.messages import Job
+    from pipeline.stage.blame import Blame
     from pipeline.stage.inbox import Inbox
     from pipeline.stage.transcribe.engine import Engine, Reply
     from pipeline.stage.transcribe.load import Loader
@@ -25,10 +26,11 @@ AT_MOST = 64  # each may hold an FFmpeg process that waits for room
 class Jobs:
     """Waiting jobs start in order, those of one model at a time, a suspect alone."""
 
-    def __init__(self, root: bytes, loader: Loader, inbox: Inbox) -> None:
+    def __init__(self, root: bytes, loader: Loader, inbox: Inbox, blame: Blame) -> None:
         self._root = root
         self._loader = loader
         self._inbox = inbox
+        self._blame = blame
         self._waiting: deque[Job] = deque()
         self._packer = Packer()
         self._budget = Budget(1)
@@ -74,6 +76,7 @@ class Jobs:
             make_voice=None if job.options.no_vad else self._loader.voice,
             budget=self._budget,
             lanes=self._lanes,
+            blame=self._blame,
             post=lambda event: self._inbox.put((job.file_id, event)),
         )
         self.flights[job.file_id] = Flight(job, ahead)

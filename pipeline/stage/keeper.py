@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MUTE_S = 2.0
+HOPELESS = 2  # deaths in a row before a child was ready: not loading, but failing
 STARTING = Status(phase="starting")
 
 
@@ -59,6 +60,8 @@ class Keeper:
         self._heard_at = 0.0
         self._expected = 0.0
         self._position: dict[int, float] = {}
+        self._stillborn = 0  # deaths in a row before the model was ready
+        self._trouble = ""  # how the last of them died
         self.child: Child | None = None
         self.status = STARTING
         self.busy: frozenset[int] = frozenset()
@@ -73,7 +76,7 @@ class Keeper:
         if self.child or now < self._start_at:
             return False
         self.child = Child(self._command)
-        self.status, self.busy, self._expected = STARTING, frozenset(), 0.0
+        self.status, self.busy, self._expected = self._remembering(STARTING), frozenset(), 0.0
         self._position.clear()
         logger.info("transcriber started (pid %d)", self.child.pid)
         return True
@@ -117,7 +120,7 @@ class Keeper:
             case Busy():
                 self.busy, self._expected = frozenset(message.file_ids), message.expected
             case Status():
-                self.status = message
+                self.status = self._remembering(message)
             case Progress() if message.windows or message.position > self._position.get(message.file_id, 0.0):
                 self._position[message.file_id] = message.position
                 self._renew(now)
@@ -151,11 +154,30 @@ class Keeper:
         place = last if death.status == UNUSABLE else min(self._deaths, last)
         self._start_at = now + self._timings.backoff[place]
         self._deaths += 1
-        if death.status != UNUSABLE or self.status.phase != "failed":
-            self.status = Status(
-                phase="failed" if death.status == UNUSABLE else "starting", detail=f"the transcriber {death}"
-            )
+        self._tell(death)
         return death
+
+    def _tell(self, death: Death) -> None:
+        """Put the death into the status; where the child gave up by itself, its own words stay."""
+        if self.status.phase == "failed" and death.status == UNUSABLE:
+            self._trouble = self.status.detail
+            return
+        detail = f"the transcriber {death}"
+        if self.status.phase in PREPARING:
+            self._stillborn += 1
+            detail += " before the model was ready"
+        self._trouble = f"{detail} ({self._stillborn} in a row; the log says more)" if self._stillborn else ""
+        failed = death.status == UNUSABLE or self._stillborn >= HOPELESS
+        self.status = Status(phase="failed" if failed else "starting", detail=self._trouble or detail)
+
+    def _remembering(self, status: Status) -> Status:
+        """Return what the child says beside how those before it failed, until one is ready."""
+        if status.phase in ("ready", "idle"):
+            self._stillborn, self._trouble = 0, ""
+        if status.phase not in PREPARING or not self._trouble:
+            return status
+        detail = f"{status.detail}; before: {self._trouble}".removeprefix("; ")
+        return msgspec.structs.replace(status, detail=detail)
 
     def stop(self) -> Death:
         """Reap the child, if there is one, without holding it against the next."""

@@ -19,6 +19,7 @@ import zmq
 
 from pipeline.logs import configure
 from pipeline.relay.messages import (
+    PREPARING,
     VERSION,
     Accept,
     Busy,
@@ -36,6 +37,7 @@ from pipeline.relay.messages import (
     Ready,
     Result,
     ResultAck,
+    Status,
     Welcome,
 )
 from pipeline.stage.child import UNUSABLE
@@ -178,6 +180,8 @@ class Supervisor:
         match message:
             case Busy() | Bye() | Accept():
                 return  # the keeper's; said to the core when all is given back; said when the job came
+            case Status():
+                message = self._keeper.status
             case Ready():
                 self._ledger.credit += message.credit
             case Result() | Fail():
@@ -201,9 +205,10 @@ class Supervisor:
         """Take leave of the child: its last words, then blame for the files it was on, the others given back."""
         self._hear_last_words(now)
         patience, blamed = self._keeper.patience, self._keeper.busy
+        preparing = self._keeper.status.phase in PREPARING
         death = self._keeper.bury(now)
         logger.error("the transcriber %s%s", death, " (it made no progress)" if hung else "")
-        if hung and not blamed:
+        if not blamed and not preparing:
             blamed = frozenset(self._ledger.jobs)  # one of them did it: each is tried alone
         self._end_all(now, blamed, blame(death, hung=hung, patience=patience))
         self._uplink.send(self._keeper.status)

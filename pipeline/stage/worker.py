@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import EnvironmentUnusableError, PipelineError
-from pipeline.relay.messages import Busy, Bye, Cancel, Drain, Job, Message, Pause, Ready, Status, Welcome
+from pipeline.relay.messages import Bye, Cancel, Drain, Job, Message, Pause, Ready, Status, Welcome
+from pipeline.stage.blame import Blame
 from pipeline.stage.ffmpeg import ffmpeg_binary
 from pipeline.stage.flight import failure, returned
 from pipeline.stage.inbox import Channel, Inbox
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 UNUSABLE = 3  # exit code: no model, no FFmpeg
 POLL_S = 0.1  # between looks at who waits, where nothing arrives
 IDLE_S = 1.0
-NOTABLE_S = 10.0  # shorter expectations are below the supervisor's patience anyway
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,10 +48,10 @@ class Stage:
         self._inbox = inbox
         self._idle_seconds = idle_seconds
         self._model = Model(loader, channel.send)
-        self._jobs = Jobs(root, loader, inbox)
+        self._blame = Blame(channel.send)
+        self._jobs = Jobs(root, loader, inbox, self._blame)
         self._default: str | None = None  # the model the core named
         self._paused = False
-        self._busy = Busy(file_ids=())
         self._worked_at: float | None = None
         self.exit_code: int | None = None
 
@@ -154,22 +154,16 @@ class Stage:
 
     def _next_batch(self, now: float) -> list[Row]:
         rows = self._jobs.batch(now, self._model.batch_size)
-        self._blame([self._jobs.owner(row).job.file_id for row in rows])
-        return rows
-
-    def _blame(self, file_ids: list[int]) -> None:
-        """Tell the supervisor whose windows are on the device, before they can do harm, and what may take long."""
         waits = [flight.expected for flight in self._jobs.flights.values()]
-        expected = max([self._model.expected(len(file_ids)), *waits])
-        busy = Busy(file_ids=tuple(sorted(set(file_ids))), expected=expected // NOTABLE_S * NOTABLE_S)
-        if busy != self._busy:
-            self._send(busy)
-        self._busy = busy
+        expected = max([self._model.expected(len(rows)), *waits])
+        self._blame.transcribing((self._jobs.owner(row).job.file_id for row in rows), expected)
+        return rows
 
     def _transcribe(self, rows: list[Row]) -> None:
         flights = [self._jobs.owner(row) for row in rows]
         began = time.monotonic()
         replies = self._model.transcribe([row.request for row in rows])
+        self._blame.transcribed()
         share = (time.monotonic() - began) / len(rows)
         for row, flight, reply in zip(rows, flights, replies, strict=True):
             flight.seconds += share

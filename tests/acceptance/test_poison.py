@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -37,5 +36,3 @@ def test_a_poison_file_is_quarantined_after_two_crashes_and_the_others_finish(
     log = running.log.read_text()
     assert log.count("was killed by SIGSEGV") == 2
     assert log.count("transcriber started") <= 3
-    told = json.loads((folder / "transcription-status.json").read_text())
-    assert told["counts"] == answer["counts"]

@@ -12,13 +12,16 @@ import numpy as np
 from pipeline.options import Options
 from pipeline.relay.messages import Job
 from pipeline.stage.ahead import Ahead, Budget, Ended, Failed, Opened
+from pipeline.stage.blame import Blame
 from pipeline.stage.cut import Clip
 
 RATE = 16_000
 TIMEOUT_S = 20.0
 
 
-def ahead(root: Path, name: str, seconds: int, budget: Budget, lanes: threading.Semaphore) -> Any:
+def ahead(  # noqa: PLR0913 - a thread's needs
+    root: Path, name: str, seconds: int, budget: Budget, lanes: threading.Semaphore, *, said: Any = None
+) -> Any:
     """Start to decode a file of noise; return the thread and the queue of what it posts."""
     path, posts = root / name, queue.SimpleQueue()
     pcm = np.random.default_rng(1).integers(-900, 900, seconds * RATE, dtype=np.int16)
@@ -35,7 +38,15 @@ def ahead(root: Path, name: str, seconds: int, budget: Budget, lanes: threading.
         mtime_ns=status.st_mtime_ns,
         options=Options(),
     )
-    made = Ahead(job, root=os.fsencode(root), make_voice=None, budget=budget, lanes=lanes, post=posts.put)
+    made = Ahead(
+        job,
+        root=os.fsencode(root),
+        make_voice=None,
+        budget=budget,
+        lanes=lanes,
+        blame=Blame((said if said is not None else []).append),
+        post=posts.put,
+    )
     made.start()
     return made, posts
 
@@ -111,9 +122,22 @@ def test_a_programming_error_fails_one_file(tmp_path: Path) -> None:
         make_voice=broken,
         budget=Budget(1),
         lanes=threading.Semaphore(1),
+        blame=Blame(lambda _busy: None),
         post=posts.put,
     )
     made.start()
     failed = posts.get(timeout=TIMEOUT_S)
     assert isinstance(failed, Failed)
     assert "ZeroDivisionError" in str(failed.error)
+
+
+def test_a_file_is_to_blame_while_it_is_decoded_not_while_it_waits(tmp_path: Path) -> None:
+    """A crash of voice activity must find its file, and leave out those that wait for room."""
+    budget, said = Budget(2), []
+    made, posts = ahead(tmp_path, "long.wav", 200, budget, threading.Semaphore(1), said=said)
+    until_it_waits(made, posts)
+    assert said[0].file_ids == (len("long.wav"),)
+    assert said[-1].file_ids == ()
+    budget.give(len("long.wav"))
+    posts.get(timeout=TIMEOUT_S)
+    made.stop()

@@ -28,7 +28,9 @@ from pipeline.relay.messages import (
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--channel", type=int)
-channel = Connection(parser.parse_known_args()[0].channel)
+parser.add_argument("--stillborn", action="store_true")
+flags = parser.parse_known_args()[0]
+channel = Connection(flags.channel)
 held: list[Job] = []
 
 
@@ -91,6 +93,9 @@ def main() -> None:
     say(Ready(credit=2))
     while True:
         match decode(channel.recv_bytes()):
+            case Welcome() if flags.stillborn:
+                say(Status(phase="loading", detail="tiny"))
+                sys.exit(1)
             case Welcome():
                 say(Status(phase="ready"))
             case Job() as job:

@@ -26,9 +26,9 @@ CHILD = (sys.executable, str(Path(__file__).with_name("child.py")))
 class FakeCore:
     """Speaks to one supervisor, stepping it while it listens."""
 
-    def __init__(self, timings: Timings = QUICK) -> None:
+    def __init__(self, timings: Timings = QUICK, *flags: str) -> None:
         self.router = Router("tcp://127.0.0.1:0")
-        self.supervisor = Supervisor(self.router.endpoint, "cpu", CHILD, timings=timings)
+        self.supervisor = Supervisor(self.router.endpoint, "cpu", [*CHILD, *flags], timings=timings)
         self.identity = b""
         self.hello: Hello | None = None
         self.credit = 0
@@ -97,9 +97,9 @@ class FakeCore:
 def cores() -> Iterator[Callable[..., FakeCore]]:
     made: list[FakeCore] = []
 
-    def make(**timings: object) -> FakeCore:
+    def make(*flags: str, **timings: object) -> FakeCore:
         values = {name: getattr(QUICK, name) for name in QUICK.__slots__} | timings
-        made.append(FakeCore(Timings(**values)))
+        made.append(FakeCore(Timings(**values), *flags))
         return made[-1]
 
     yield make

@@ -164,6 +164,26 @@ def test_an_unusable_environment_is_told_and_tried_again_later(core: FakeCore) -
     assert core.child is None
 
 
+def test_a_child_that_dies_before_it_is_ready_again_and_again_is_told(cores: Callable[..., FakeCore]) -> None:
+    """It is not "loading" for ever: the state is failed, says how the child died, and the next one remembers."""
+    core = cores("--stillborn", backoff=(0.0, 0.0, 0.3))
+    core.welcome()
+    core.until(lambda: any(isinstance(each, Status) and each.phase == "failed" for each in core.heard))
+    told = [message for message in core.heard if isinstance(message, Status)][-1]
+    assert "exited with code 1 before the model was ready (2 in a row" in told.detail
+    core.heard.clear()
+    core.until(lambda: any(isinstance(each, Status) and each.phase == "loading" for each in core.heard))
+    told = [message for message in core.heard if isinstance(message, Status)][-1]
+    assert told.detail.startswith("tiny; before: the transcriber exited with code 1")
+
+
+def test_a_crash_while_nobody_was_named_blames_all(core: FakeCore) -> None:
+    """Uncharged, the file that did it would come back for ever; each is tried alone."""
+    core.give(b"hold")
+    os.kill(core.child, signal.SIGSEGV)
+    assert core.hear(Fail).kind == "crash"
+
+
 def test_without_a_child_jobs_go_back_at_once(core: FakeCore) -> None:
     """They do not wait for its backoff."""
     core.give(b"unusable")
@@ -177,7 +197,7 @@ def test_a_child_that_speaks_nonsense_is_replaced(core: FakeCore) -> None:
     """The channel is typed as well."""
     child = core.child
     core.give(b"nonsense")
-    assert core.hear(Fail).kind == "returned"
+    assert core.hear(Fail).kind == "crash"
     core.until(lambda: core.child not in (None, child))
 
 
