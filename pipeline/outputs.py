@@ -6,6 +6,7 @@ by itself.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
@@ -26,6 +27,9 @@ STATUS_TXT = b"transcription-status.txt"
 RESERVED = frozenset({STATUS_JSON, STATUS_TXT})
 TEMPORARY_SUFFIX = b".wtmp"
 LAST_NUMBER = 999
+NOT_OURS = frozenset(  # a name that is free, a folder, a link, a socket, a file that others locked
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,16 @@ def output_directory(root: Path, output_dir: Path | None, path: bytes) -> bytes:
 def written_for(root: Path, output_dir: Path | None, path: bytes) -> Written | None:
     """Return the transcript of exactly this source (path relative to `root`), wherever naming put its JSON.
 
-    Costs a few failed opens where there is none.
+    Costs a few failed opens where there is none. Raises OSError where the file system cannot say: a mount that has
+    the hiccups must not look like work that was never done.
     """
     directory = output_directory(root, output_dir, path)
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in NOT_OURS:
+            return None
+        raise
     try:
         found = records(split(path)[1], fd)
     finally:
@@ -113,7 +120,8 @@ def is_current(written: Written, fingerprint: Fingerprint, hash_source: Callable
 def records(source: bytes, directory: int) -> list[tuple[bytes, Provenance]]:
     """Return name and provenance of every JSON of this source in a directory, the newest last.
 
-    There are several only where somebody edited one: it was kept, and its successor took the next name.
+    There are several only where somebody edited one: it was kept, and its successor took the next name. Raises
+    OSError where the file system cannot say what a file is.
     """
     found = []
     for number, base in enumerate(bases(source)):
@@ -124,8 +132,10 @@ def records(source: bytes, directory: int) -> list[tuple[bytes, Provenance]]:
             if number < 2:  # noqa: PLR2004 - stem and full name; numbers follow without a gap
                 continue
             break
-        except OSError:  # a folder, link or locked file of that name
-            continue
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                continue
+            raise
         if provenance and provenance.source.name == display(source):
             found.append((name, provenance))
     return found

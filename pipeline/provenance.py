@@ -6,6 +6,7 @@ kilobytes at its end tell whose it is, and a file that was cut short tells nothi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -119,7 +120,7 @@ def open_regular(name: bytes, directory: int) -> int:
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
-    raise IsADirectoryError(name)
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
 
 
 def read_provenance(name: bytes, directory: int) -> Provenance | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +15,16 @@ from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.judge import Verdict
 from pipeline.ingest.placing import home, named_of, new_file, unit
 from pipeline.ingest.scan import Found, is_kept_out, scan
-from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem, Source
+from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem, Source, display
 
 if TYPE_CHECKING:
     import threading
 
     from pipeline.ingest.evidence import Evidence
     from pipeline.queue.store import TaskStore
+    from pipeline.tasks import Task
+
+logger = logging.getLogger(__name__)
 
 KEPT_OUT = "kept_out"
 _COMES_BACK = frozenset({GoneError.code, KEPT_OUT})
@@ -72,12 +76,16 @@ class Arrivals:
         return self._store.known(directory, recursive=directory != beneath.ROOT)
 
     def _is_new(self, found: Found, rows: Sequence[MediaFile], judged: dict[bytes, Fingerprint]) -> bool:
-        verdict = judge.unasked(
-            found.fingerprint,
-            rows,
-            is_over=self._is_over,
-            is_done=lambda: self._evidence.written(found.path, found.fingerprint) is not None,
-        )
+        try:
+            verdict = judge.unasked(
+                found.fingerprint,
+                rows,
+                is_over=self._is_over,
+                is_done=lambda: self._evidence.written(found.path, found.fingerprint) is not None,
+            )
+        except OSError as error:  # whether it is done cannot be told now: the next look asks again
+            logger.warning("%s: its transcript cannot be looked for: %s", display(found.path), error.strerror)
+            return False
         if verdict is Verdict.CHANGED:
             self._follow(found, rows)
         if verdict in (Verdict.KNOWN, Verdict.CHANGED):
@@ -95,31 +103,28 @@ class Arrivals:
         with self._admitting:
             rows = self._known(directory)
             still = [each for each in fresh if self._is_unclaimed(each, rows.get(each.path, ()))]
+            active = {task.dirname: task for task in self._store.active_tasks()}
             return {
-                self._enter(dirname, files, rows, source) for dirname, files in self._by_home(still).items()
+                self._enter(dirname, files, rows, source, active.get(dirname))
+                for dirname, files in _by_home(still, active).items()
             }
 
     def _is_unclaimed(self, found: Found, rows: Sequence[MediaFile]) -> bool:
         verdict = judge.unasked(found.fingerprint, rows, is_over=self._is_over, is_done=lambda: False)
         return verdict is Verdict.NEW
 
-    def _by_home(self, fresh: Iterable[Found]) -> Mapping[bytes, list[Found]]:
-        active = {task.dirname: task for task in self._store.active_tasks()}
-        homes: defaultdict[bytes, list[Found]] = defaultdict(list)
-        for each in fresh:
-            dirname = home(each.path, active)
-            if dirname is not None:
-                homes[dirname].append(each)
-        return homes
-
-    def _enter(self, dirname: bytes, fresh: Sequence[Found], rows: Rows, source: Source) -> str:
-        task, _ = self._store.open_task(dirname, source, {})
-        folders = FolderOptions(self._root)
+    def _enter(
+        self, dirname: bytes, fresh: Sequence[Found], rows: Rows, source: Source, active: Task | None
+    ) -> str:
+        folders, named = FolderOptions(self._root), named_of(active) if active else {}
+        priority = active.priority if active else 0
         before = [judge.in_the_way(rows.get(each.path, ()), each.fingerprint) for each in fresh]
-        if any(before):
-            self._store.supersede(row_id for ids in before for row_id in ids)
-        self._store.add_files(
-            task.id, [new_file(each, named_of(task), folders, task.priority) for each in fresh]
+        task, _ = self._store.open_task(
+            dirname,
+            source,
+            {},
+            files=[new_file(each, named, folders, priority) for each in fresh],
+            instead_of=[row_id for ids in before for row_id in ids],
         )
         for each in fresh:
             self._judged[unit(each.path)][each.path] = each.fingerprint
@@ -162,6 +167,15 @@ class Arrivals:
         except BadOptionsError:
             return False
         return True
+
+
+def _by_home(fresh: Iterable[Found], active: Mapping[bytes, Task]) -> Mapping[bytes, list[Found]]:
+    homes: defaultdict[bytes, list[Found]] = defaultdict(list)
+    for each in fresh:
+        dirname = home(each.path, active)
+        if dirname is not None:
+            homes[dirname].append(each)
+    return homes
 
 
 def gone() -> Problem:

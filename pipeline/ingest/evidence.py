@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from pipeline import outputs
 from pipeline.ingest import beneath
-from pipeline.tasks import Fingerprint, display
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.outputs import Written
-
-logger = logging.getLogger(__name__)
+    from pipeline.tasks import Fingerprint
 
 
 class Evidence:
@@ -29,14 +27,16 @@ class Evidence:
     def written(self, path: bytes, fingerprint: Fingerprint) -> Written | None:
         """Return the transcript of this version of a source; None where there is none, or of another version.
 
-        Hashes the source only when its size is that of the transcribed one and its mtime is not.
+        Hashes the source only when its size is that of the transcribed one and its mtime is not. Raises OSError
+        where the file system cannot say.
         """
         found = outputs.written_for(self._root, self._output_dir, path)
         try:
             current = found is not None and outputs.is_current(found, fingerprint, lambda: self.sha256(path))
-        except OSError as error:  # then the stage will say why it cannot be read
-            logger.debug("%s: not hashed: %s", display(path), error)
-            return None
+        except OSError as error:
+            if error.errno not in outputs.NOT_OURS | {errno.EINVAL}:
+                raise
+            return None  # gone, or not to be read: the stage will say why
         return found if current else None
 
     def sha256(self, path: bytes) -> str:

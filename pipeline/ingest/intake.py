@@ -18,7 +18,7 @@ from pipeline.ingest.scan import top_directories
 from pipeline.ingest.settle import Hint, Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.options import parse_named
-from pipeline.tasks import OPEN, Problem, Source, Task
+from pipeline.tasks import OPEN, Source, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 PAUSE_S = 0.5
 MAX_PAUSE_S = 5.0
 SUSPENDED_PAUSE_S = 2.0
-TAKEN_ALONG = Problem(code="taken_along", message="All files of this task went along with a later request.")
 REST = 4  # a long step is followed by a pause of so many times its length
 
 
@@ -197,10 +196,15 @@ class Intake:
             files = counts.get(task.id, {})
             if any(files.get(state) for state in OPEN) or now - self._stirred[task.id] < self._quiet_s:
                 continue
+            if any(
+                each.id != task.id and beneath.is_below(each.dirname, task.dirname)
+                for each in active.values()
+            ):
+                continue  # what a task inside it took along is its own concern still
             got_files = self._arrivals.look(task.dirname, task.source)
             self._stir(got_files, now)
             if task.id not in got_files:
-                self._store.end_task(task.id, None if any(files.values()) else TAKEN_ALONG)
+                self._store.end_task(task.id)
 
 
 def _outermost(directories: Iterable[bytes]) -> list[bytes]:

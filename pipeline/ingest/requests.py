@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import BadPathError
+from pipeline.errors import BadPathError, UnavailableError
 from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.ignore import is_media
@@ -93,7 +93,10 @@ class Requests:
         return selects(request.path, request.options, found.path)
 
     def _written(self, found: Sequence[Found]) -> dict[bytes, Written]:
-        looked = {each.path: self._evidence.written(each.path, each.fingerprint) for each in found}
+        try:
+            looked = {each.path: self._evidence.written(each.path, each.fingerprint) for each in found}
+        except OSError as error:
+            raise UnavailableError(f"the transcripts there cannot be read now: {error}") from error
         return {path: written for path, written in looked.items() if written}
 
     def _admit(self, request: Request, found: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
@@ -107,7 +110,7 @@ class Requests:
                 priority=request.priority or None,
                 callback_url=request.callback_url,
             )
-            self._enter(task, request, plan)
+            self._store.add_files(task.id, self._new_files(request, plan), instead_of=plan.in_the_way)
         elif plan.new or self._is_around(request.path, plan.waiting):
             task = self._open(request, plan)
         else:
@@ -130,12 +133,20 @@ class Requests:
             open_rows = [row for row in standing if row.state in OPEN]
             plan.waiting += [row for row in open_rows if row.state in WAITING]
             plan.held += [row for row in open_rows if row.state not in WAITING]
-            if verdict is Verdict.NEW:
+            if verdict is Verdict.NEW or self._waits_for_less(request, open_rows):
                 plan.new.append(each)
                 plan.in_the_way += judge.in_the_way(standing, each.fingerprint)
             elif not open_rows:
                 plan.done.append(each)
         return plan
+
+    def _waits_for_less(self, request: Request, open_rows: Sequence[MediaFile]) -> bool:
+        """Tell whether a file waits in a task inside the directory asked for, and not for what is named now."""
+        waiting = [row for row in open_rows if row.state in WAITING]
+        if not waiting or any(judge.is_what_they_named(row, request.named) for row in waiting):
+            return False
+        dirnames = [task.dirname for row in waiting if (task := self._store.task(row.task_id))]
+        return all(each != request.path and beneath.is_below(each, request.path) for each in dirnames)
 
     def _known(self, path: bytes) -> Mapping[bytes, Sequence[MediaFile]]:
         return self._store.known(path, recursive=path != beneath.ROOT)
@@ -152,21 +163,15 @@ class Requests:
             request.options,
             priority=request.priority,
             callback_url=request.callback_url,
+            files=self._new_files(request, plan),
+            instead_of=plan.in_the_way,
+            along=self._is_around(request.path, plan.waiting),
         )
-        if self._is_around(request.path, plan.waiting):
-            self._store.take_along(task.id, request.path)
-            self._store.change_task(
-                task.id, options=request.options or None, priority=request.priority or None
-            )
-        self._enter(task, request, plan)
         return task
 
-    def _enter(self, task: Task, request: Request, plan: _Plan) -> None:
+    def _new_files(self, request: Request, plan: _Plan) -> list[NewFile]:
         folders = FolderOptions(self._root)
-        if plan.in_the_way:
-            self._store.supersede(plan.in_the_way)
-        files = [new_file(each, request.named, folders, request.priority) for each in plan.new]
-        self._store.add_files(task.id, files)
+        return [new_file(each, request.named, folders, request.priority) for each in plan.new]
 
     def _answer(self, request: Request, plan: _Plan, written: Mapping[bytes, Written]) -> Task:
         """Return the task that does or did it; where the queue remembers none, one that says it was done before."""
@@ -180,10 +185,10 @@ class Requests:
         return self._all_skipped(request, plan.done, written)
 
     def _all_skipped(self, request: Request, done: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
+        files = [_skipped(each, written[each.path]) for each in done]
         task, _ = self._store.open_task(
-            request.path, request.source, request.options, callback_url=request.callback_url
+            request.path, request.source, request.options, callback_url=request.callback_url, files=files
         )
-        self._store.add_files(task.id, [_skipped(each, written[each.path]) for each in done])
         return self._store.end_task(task.id)
 
     def _render_again(self, request: Request, plan: _Plan) -> None:
@@ -195,10 +200,14 @@ class Requests:
         last = self._store.last_task(request.path)
         if last is not None and last.error is not None and last.error.code == NO_MEDIA:
             return last
-        task, is_new = self._store.open_task(
-            request.path, request.source, request.options, callback_url=request.callback_url
+        task, _ = self._store.open_task(
+            request.path,
+            request.source,
+            request.options,
+            callback_url=request.callback_url,
+            error=self._no_media(request),
         )
-        return self._store.end_task(task.id, self._no_media(request)) if is_new else task
+        return task
 
     def _no_media(self, request: Request) -> Problem:
         where = display(request.path)

@@ -48,6 +48,8 @@ def scan(root: bytes, path: bytes) -> Iterator[Found]:
         yield from _single(root, path)
     except FileNotFoundError:
         return
+    except OSError as error:
+        logger.warning("%s: the directory cannot be opened: %s", display(path), error.strerror)
 
 
 def top_directories(root: bytes) -> list[bytes]:

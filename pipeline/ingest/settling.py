@@ -101,7 +101,13 @@ class Settling:
         )
         todo = []
         for row, fingerprint in ready:
-            done = None if row.task_id in forced else self._done(row, fingerprint)
+            try:
+                done = None if row.task_id in forced else self._done(row, fingerprint)
+            except OSError as error:  # whether it is done cannot be told now: it stays settling
+                logger.warning(
+                    "%s: its transcript cannot be looked for: %s", display(row.path), error.strerror
+                )
+                continue
             if done is None:
                 todo.append((row.id, fingerprint))
                 continue

@@ -1,7 +1,7 @@
 """The queue: where work waits. The only room that knows SQL.
 
-store.py       TaskStore, in four parts: arriving.py (for ingest), leasing.py (for the relay), requests.py
-               (whole tasks), reading.py; statements.py is what they stand on
+store.py       TaskStore, in five parts: opening.py and arriving.py (for ingest), leasing.py (for the relay),
+               requests.py (whole tasks), reading.py; statements.py is what they stand on
 changes.py     the guarded UPDATE with its event: every change of a state goes through it
 database.py    an open queue: one core owns it, one thread writes it, anyone may look
 matching.py    conditions that several statements share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
 
 from pipeline.errors import GoneError, IllegalTransitionError
 from pipeline.queue.changes import HELD, Change, Values
@@ -69,6 +69,11 @@ class Leasing(Statements):
             return sorted(leased, key=lambda each: ids.index(each.id))
 
         return self._write(run)
+
+    def suspect_waits(self) -> bool:
+        """Tell whether a file that crashed a stage is queued and could be leased."""
+        with self._database.read() as connection:
+            return bool(_queued(connection, 1, file.c.crashes > 0))
 
     def checkpoint(  # noqa: PLR0913 - what a Progress message holds
         self,
@@ -220,16 +225,16 @@ class Leasing(Statements):
 
 def _next_queued(change: Change, limit: int, *, solo: bool | None) -> list[int]:
     """Choose what is leased next: one row a path, none of a path that is held."""
-    some = [] if solo else _queued(change, limit, file.c.crashes == 0)
+    some = [] if solo else _queued(change.connection, limit, file.c.crashes == 0)
     if solo is not False:
-        some += _queued(change, 1 if solo else limit, file.c.crashes > 0)
+        some += _queued(change.connection, 1 if solo else limit, file.c.crashes > 0)
     by_path: dict[bytes, int] = {}
     for _urgency, file_id, path in sorted(some):
         by_path.setdefault(path, file_id)
     return list(by_path.values())[:limit]
 
 
-def _queued(change: Change, limit: int, crashes: ColumnElement[bool]) -> list[tuple[int, int, bytes]]:
+def _queued(connection: Connection, limit: int, crashes: ColumnElement[bool]) -> list[tuple[int, int, bytes]]:
     """Return (urgency, id, path) of queued files in the order of the index, which holds `crashes` before both."""
     other = file.alias("other")
     busy = exists().where(other.c.path == file.c.path, one_of(other.c.state, HELD))
@@ -239,7 +244,7 @@ def _queued(change: Change, limit: int, crashes: ColumnElement[bool]) -> list[tu
         .order_by(file.c.priority.desc(), file.c.id)
         .limit(limit)
     )
-    return [(urgency, file_id, path) for urgency, file_id, path in change.connection.execute(statement)]
+    return [(urgency, file_id, path) for urgency, file_id, path in connection.execute(statement)]
 
 
 def _attempt(leased: MediaFile, now: float) -> dict[str, Any]:

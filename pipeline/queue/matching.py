@@ -45,6 +45,11 @@ def below(directory: bytes) -> ColumnElement[bool]:
     return file.c.id.in_(union_all(inside, itself))
 
 
+def within(dirname: bytes) -> ColumnElement[bool]:
+    """Match what a task of this directory is about: as `below`, but of the root its loose files only."""
+    return standing & (file.c.directory == dirname) if dirname == b"." else below(dirname)
+
+
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the values in lists short enough for one statement."""
     for start in range(0, len(values), IDS_AT_ONCE):

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 
 from pipeline.errors import ConflictError
-from pipeline.options import NAMES, text_key
 from pipeline.queue.changes import HELD, Change, Values
-from pipeline.queue.matching import at_or_below, chunks, guard
+from pipeline.queue.matching import at_or_below, chunks, guard, within
+from pipeline.queue.opening import lay_over
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import problem_columns, to_file
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import file, one_of, task
+from pipeline.queue.tables import file, one_of, standing, task
 from pipeline.tasks import (
     ACTIVE,
     ENDED,
     FAILURES,
     OPEN,
-    WAITING,
     FileState,
     MediaFile,
     Task,
     TaskState,
+    display,
     ended_task_state,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from pipeline.tasks import Problem
 
 _AFRESH: Values = {"attempts": 0, "crashes": 0, **problem_columns(None)}
 _RETRIED = FAILURES | {FileState.CANCELLED}
@@ -64,20 +62,22 @@ class Requests(Statements):
             changed = change.tasks([task.c.id == task_id, guard(task.c.state, ACTIVE)], values)
             if not changed:
                 raise ConflictError(f"task {task_id} has ended")
-            _lay_over(change, task_id, options or {}, priority)
+            lay_over(change, task_id, options or {}, priority)
             return changed[0]
 
         return self._write(run)
 
-    def end_task(self, task_id: str, error: Problem | None = None) -> Task:
-        """End an active task whose files have all ended; its state derives from them. No-op while files are open."""
+    def end_task(self, task_id: str) -> Task:
+        """End an active task whose files have all ended; its state derives from them. No-op while files are open.
+
+        Where all its files went along with other requests, these are the files of its directory.
+        """
 
         def run(change: Change) -> Task:
-            number = func.count().label("number")
-            by_state = select(file.c.state, number).where(file.c.task_id == task_id).group_by(file.c.state)
-            counts = {row.state: row.number for row in change.connection.execute(by_state)}
+            own = _counts(change, file.c.task_id == task_id)
+            counts = own or _counts(change, within(change.get_task(task_id).dirname))
             if not OPEN & counts.keys():
-                change.end_task(task_id, ended_task_state(counts), error)
+                change.end_task(task_id, ended_task_state(counts))
             return change.get_task(task_id)
 
         return self._write(run)
@@ -143,7 +143,7 @@ class Requests(Statements):
         def run(change: Change) -> list[MediaFile]:
             there = at_or_below(file.c.path, path)
             if change.connection.scalar(select(exists().where(there, one_of(file.c.state, HELD)))):
-                raise ConflictError(f"{path!r} is being transcribed; cancel it first")
+                raise ConflictError(f"{display(path)} is being transcribed; cancel it first")
             rows = change.connection.execute(delete(file).where(there).returning(*file.c))
             forgotten = [to_file(row) for row in rows]
             empty = ~exists().where(file.c.task_id == task.c.id)
@@ -153,20 +153,10 @@ class Requests(Statements):
         return self._write(run)
 
 
-def _lay_over(change: Change, task_id: str, options: Mapping[str, Any], priority: int | None) -> None:
-    """Lay what concerns a single file (not `include` and the like) over the waiting files of a task."""
-    mine = (file.c.task_id == task_id, one_of(file.c.state, WAITING))
-    if priority is not None:
-        change.connection.execute(update(file).where(*mine).values(priority=priority))
-    named = {name: value for name, value in options.items() if name in NAMES}
-    if not named:
-        return
-    alike: dict[str, list[MediaFile]] = {}
-    for each in map(to_file, change.connection.execute(select(file).where(*mine))):
-        alike.setdefault(repr(sorted(each.options.items())), []).append(each)
-    for files in alike.values():
-        merged = {**files[0].options, **named}
-        change.rewrite([each.id for each in files], {"options": merged, "text_key": text_key(merged)})
+def _counts(change: Change, where: ColumnElement[bool]) -> Mapping[FileState, int]:
+    number = func.count().label("number")
+    by_state = select(file.c.state, number).where(where, standing).group_by(file.c.state)
+    return {row.state: row.number for row in change.connection.execute(by_state)}
 
 
 def _reopen_or_join(change: Change, task_id: str, file_ids: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""What the four parts of TaskStore stand on."""
+"""What the parts of TaskStore stand on."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from pipeline.queue.arriving import Arriving
 from pipeline.queue.leasing import Leasing
+from pipeline.queue.opening import Opening
 from pipeline.queue.reading import Reading
 from pipeline.queue.records import Event, EventKind, Lease, NewFile, Outcome, Page, Seconds
 from pipeline.queue.requests import Requests
@@ -9,7 +10,7 @@ from pipeline.queue.requests import Requests
 __all__ = ["Event", "EventKind", "Lease", "NewFile", "Outcome", "Page", "Seconds", "TaskStore"]
 
 
-class TaskStore(Arriving, Leasing, Requests, Reading):
+class TaskStore(Opening, Arriving, Leasing, Requests, Reading):
     """The queue over one Database. Every method is one transaction; it is durable when the method returns.
 
     A change that is not allowed raises IllegalTransitionError and changes nothing. Methods that take many files

@@ -14,6 +14,8 @@ from pipeline.relay.links import Held
 from pipeline.relay.messages import Job, Window, decode_window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.options import Options
     from pipeline.queue.store import TaskStore
     from pipeline.relay.links import Board, Link
@@ -35,20 +37,39 @@ class Offers:
         """Lease for each worker in turn; each gets its share only, so that one cannot empty the queue."""
         links = list(self._board.links.values())
         self._turn += 1
+        emptied = self._to_be_emptied(links)
         taken: list[Held] = []
         for place in range(len(links)):
             link = links[(self._turn + place) % len(links)]
             if link.credit > 0:
-                taken += self._lease(link, -(-link.credit // len(links)), now)
+                taken += self._lease(link, -(-link.credit // len(links)), now, for_suspect=link is emptied)
         return taken
 
-    def _lease(self, link: Link, limit: int, now: float) -> list[Held]:
-        """Lease up to `limit` files; one suspected of killing a child goes alone, to a worker that holds nothing."""
+    def _to_be_emptied(self, links: Sequence[Link]) -> Link | None:
+        """Return the worker that is next to hold nothing, where a file waits that is suspected of killing a child.
+
+        It gets no other work until then, so that in a steady stream the suspect has its turn all the same.
+        """
+        at_work = {link.worker: self._board.of(link) for link in links}
+        open_to_it = [
+            link
+            for link in links
+            if (link.credit > 0 or at_work[link.worker])
+            and not any(held.solo for held in at_work[link.worker])
+        ]
+        if not open_to_it or not self._store.suspect_waits():
+            return None
+        return min(open_to_it, key=lambda link: (len(at_work[link.worker]), link.worker))
+
+    def _lease(self, link: Link, limit: int, now: float, *, for_suspect: bool) -> list[Held]:
+        """Lease up to `limit` files; a suspect goes alone, to a worker that holds nothing."""
         at_work = self._board.of(link)
-        if any(held.solo for held in at_work):
+        if any(held.solo for held in at_work) or (for_suspect and at_work):
             return []
-        files = [] if at_work else self._store.lease(link.worker, 1, solo=True)
-        files = files or self._store.lease(link.worker, limit, solo=False)
+        if for_suspect:
+            files = self._store.lease(link.worker, 1, solo=True)
+        else:
+            files = self._store.lease(link.worker, limit, solo=False)
         taken = [self._hold(file, link.worker, now) for file in files]
         link.credit -= len(taken)
         return taken

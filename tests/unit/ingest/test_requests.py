@@ -175,17 +175,56 @@ def test_a_request_inside_an_active_task_takes_unstarted_files_along(
     assert post("a/b").id == inner.id
 
 
-def test_a_task_whose_files_all_went_along_says_so(
-    intake: Intake, post: Callable[..., Task], clock: Any, put: Callable[..., bytes], store: TaskStore
+@pytest.mark.parametrize("well", [True, False])
+def test_a_task_whose_files_all_went_along_ends_as_they_do(
+    intake: Intake,
+    post: Callable[..., Task],
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    work: Callable[[], list[bytes]],
+    well: bool,
 ) -> None:
-    """It ends, with the reason."""
+    """Whoever waits for the directory waits for all that is in it, whichever task does it; nothing of it has failed."""
     put("a/b/x.mp3")
     intake.notice_all(Source.WATCH)
     clock.run(1)
     (outer,) = store.active_tasks()
-    post("a/b")
+    inner = post("a/b")
+    clock.run(12)
+    assert store.task(outer.id).state is TaskState.PENDING
+    if well:
+        work()
+    else:
+        (row,) = store.lease("worker", 1)
+        store.fail(Lease(row.epoch, row.token, row.id), Problem(code="not_media", message="no"))
+    clock.run(12)
+    assert {store.task(each.id).state for each in (inner, outer)} == {
+        TaskState.COMPLETED if well else TaskState.FAILED
+    }
+
+
+def test_a_request_around_an_active_task_names_its_options_for_the_files_there_too(
+    post: Callable[..., Task],
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    work: Callable[[], list[bytes]],
+) -> None:
+    """A language asked for the whole is not lost where a part of it waits already; asked twice, it is one task."""
+    put("a/b/x.mp3")
+    put("a/y.mp3")
+    inner = post("a/b")
+    outer = post("a", {"language": "fr"})
+    assert [(row.path, row.options) for row in store.files(outer.id).rows] == [
+        (b"a/b/x.mp3", {"language": "fr"}),
+        (b"a/y.mp3", {"language": "fr"}),
+    ]
+    assert post("a", {"language": "fr"}).id == outer.id
     clock.run(6)
-    assert store.task(outer.id).error.code == "taken_along"
+    assert work() == [b"a/b/x.mp3", b"a/y.mp3"]
+    clock.run(12)
+    assert {task.state for task in (store.task(inner.id), store.task(outer.id))} == {TaskState.COMPLETED}
 
 
 def test_failed_files_are_tried_again_when_somebody_asks(

@@ -102,8 +102,7 @@ def test_a_waiting_file_is_superseded_by_its_newer_version(store: TaskStore, add
 def test_a_file_that_was_done_stands_until_it_is_forced(store: TaskStore, task: Task, add: Add) -> None:
     first = add(state=FileState.SKIPPED)
     assert store.add_files(task.id, [new()]) == []
-    store.supersede([first.id])
-    assert len(store.add_files(task.id, [new()])) == 1
+    assert len(store.add_files(task.id, [new()], instead_of=[first.id])) == 1
 
 
 def test_files_for_a_task_that_just_ended_make_it_active_again(
@@ -153,22 +152,40 @@ def test_a_file_put_back_as_it_was_is_not_done_again(store: TaskStore, add: Add,
     assert [each.id for each in store.known(PATH)[PATH]] == [done.id]
 
 
-def test_a_waiting_file_may_be_skipped_or_refused(store: TaskStore, task: Task, add: Add) -> None:
-    gone, bad = add(), add(b"talks/b.mp3", state=FileState.SETTLING)
+def test_only_a_waiting_file_may_be_skipped(store: TaskStore, task: Task, add: Add) -> None:
+    gone, bad = add(), add(b"talks/b.mp3", state=FileState.FAILED)
     store.skip(gone.id, Problem(code="gone", message="gone"))
-    store.refuse(bad.id, Problem(code="bad_options", message="bad"))
     assert states(store, task) == [FileState.SKIPPED, FileState.FAILED]
     with pytest.raises(IllegalTransitionError):
         store.skip(bad.id, None)
+
+
+def test_a_task_and_its_first_files_come_in_one_moment(store: TaskStore) -> None:
+    """Whoever listens never sees an active task without files; a crash leaves both or none."""
+    task, _ = store.open_task(b"talks", Source.WATCH, {}, files=[new(), new(b"talks/b.mp3")])
+    assert len({(event.at, event.task_id) for event in store.changed_since(0)}) == 1
+    assert len(store.files(task.id).rows) == 2
+    bad = new(b"other/a.mp3", state="no such state")
+    with pytest.raises(Exception, match="file_state"):
+        store.open_task(b"other", Source.WATCH, {}, files=[bad])
+    assert store.last_task(b"other") is None
+
+
+def test_a_task_without_work_begins_and_ends_in_one_moment(store: TaskStore) -> None:
+    """It is never seen pending."""
+    none = Problem(code="no_media", message="none")
+    task, is_new = store.open_task(b"talks", Source.API, {}, error=none)
+    assert (task.state, task.error, is_new) == (TaskState.FAILED, none, True)
+    assert len({event.at for event in store.changed_since(0)}) == 1
 
 
 def test_a_task_inside_takes_the_waiting_files_along(store: TaskStore, task: Task, add: Add) -> None:
     started, waiting = add(b"talks/in/a.mp3"), add(b"talks/in/b.mp3")
     store.lease("w", 1)
     add(b"talks/in-side.mp3")
-    inside, _ = store.open_task(b"talks/in", Source.API, {})
-    assert store.take_along(inside.id, b"talks/in") == 1
-    assert [each.id for each in store.files(inside.id).rows] == [waiting.id]
+    inside, _ = store.open_task(b"talks/in", Source.API, {"language": "fr"}, priority=2, along=True)
+    (moved,) = store.files(inside.id).rows
+    assert (moved.id, moved.options, moved.priority) == (waiting.id, {"language": "fr"}, 2)
     assert started.id in [each.id for each in store.files(task.id).rows]
 
 

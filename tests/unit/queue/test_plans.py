@@ -76,12 +76,13 @@ READS: list[Callable[[TaskStore, str], object]] = [
     lambda store, _: store.last_task(b"talks"),
     lambda store, _: store.task_of(b"talks"),
     lambda store, _: store.changed_since(0),
-    lambda store, task: store.take_along(task, b"talks"),
+    lambda store, _: store.open_task(b"talks", Source.API, {"language": "fr"}, along=True),
     lambda store, task: store.end_task(task),
     lambda store, task: store.cancel(task),
     lambda store, task: store.change_task(task, options={"language": "fr"}),
     lambda store, _: store.open_epoch(),
-    lambda store, _: store.supersede([each.id for each in store.in_state(FileState.QUEUED)]),
+    lambda store, _: store.suspect_waits(),
+    lambda store, task: store.add_files(task, [], instead_of=[1, 2]),
 ]
 
 

@@ -30,11 +30,11 @@ def test_a_task_ends_when_its_last_file_has(store: TaskStore, task: Task, add: A
     assert ended.finished_at
 
 
-def test_a_task_without_media_fails_and_says_why(store: TaskStore, task: Task) -> None:
+def test_a_task_without_media_fails_and_says_why(store: TaskStore) -> None:
     problem = Problem(code="no_media", message="There is no media.")
-    ended = store.end_task(task.id, problem)
+    ended, _ = store.open_task(b"talks", Source.API, {}, error=problem)
     assert (ended.state, ended.error) == (TaskState.FAILED, problem)
-    assert store.end_task(task.id) == ended
+    assert store.end_task(ended.id) == ended
 
 
 def test_cancelling_calls_off_what_is_leased_and_spares_what_is_committing(

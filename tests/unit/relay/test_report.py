@@ -249,8 +249,7 @@ def test_a_name_with_a_newline_stays_on_its_line(
 
 def test_a_task_without_media_is_told_why(store: TaskStore, root: Path, report: Report) -> None:
     """The words of its error stand in the text."""
-    task, _ = store.open_task(b"talks", Source.API, {})
-    store.end_task(task.id, Problem(code="no_media", message="talks holds no audio."))
+    store.open_task(b"talks", Source.API, {}, error=Problem(code="no_media", message="talks holds no audio."))
     settled(report, 0.0)
     assert told(root / "talks")["error"] == {"code": "no_media", "message": "talks holds no audio."}
     assert "talks holds no audio." in (root / "talks" / TXT).read_text()

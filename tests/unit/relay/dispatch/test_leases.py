@@ -163,6 +163,21 @@ def test_a_suspect_waits_for_a_stage_that_is_at_work(bench: Bench, stage: FakeSt
     assert stage.take().file_id == others[0].id
 
 
+def test_a_suspect_has_its_turn_in_a_steady_stream(bench: Bench, stage: FakeStage) -> None:
+    """The stage gets nothing else until it is empty, however much waits."""
+    suspect = bench.add("suspect.wav")
+    stage.say(fail(stage.take(), "crash"))
+    busy = bench.add("busy.wav", priority=1)
+    bench.until(lambda: bench.file(suspect).crashes == 1)
+    jobs = [stage.take()]
+    while jobs[-1].file_id != suspect.id:
+        bench.add(f"more{len(jobs)}.wav", priority=1)
+        assert len(jobs) < 4, "others went first for ever"
+        stage.say(fail(jobs[-1], "permanent"), Ready(credit=1))
+        jobs.append(stage.take())
+    assert bench.file(busy).state is not FileState.LEASED
+
+
 def test_the_second_crash_quarantines(bench: Bench, stage: FakeStage) -> None:
     """And the others go on."""
     file = bench.add()
