@@ -14,16 +14,16 @@ TILE = 500  # queries: 500 x 1,500 scores stay in the cache
 
 
 def attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None = None
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return the attention of a few queries (..., queries, width) over many keys (..., keys, width).
+    """Return the attention of a few queries (..., queries, width) over many values (..., n, width).
 
-    Queries come scaled; `mask` is added to the scores.
+    Queries come scaled, keys transposed (..., width, n); `mask` is added to the scores.
     """
-    scores = query @ key.transpose(-1, -2)
+    scores = query @ keys
     if mask is not None:
         scores += mask
-    return torch.softmax(scores, -1) @ value
+    return torch.softmax(scores, -1) @ values
 
 
 def attend_all(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

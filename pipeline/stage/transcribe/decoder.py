@@ -21,7 +21,7 @@ ROOM = 64  # steps that a new cache has room for; it doubles when they are over
 
 
 class Cache:
-    """Keys and values of the windows being decoded: (layers, windows, heads, entries, width).
+    """Keys and values of the windows being decoded.
 
     The hypotheses of a window share both what was heard (never repeated) and what was said: each step adds an entry
     a hypothesis, and `past` says which entries are whose. So beams change places by exchanging rows of `past`,
@@ -29,20 +29,22 @@ class Cache:
     """
 
     def __init__(self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], room: int) -> None:
+        # what was heard: (layers, windows, heads, n_audio_ctx, width)
         self.heard_keys, self.heard_values = (torch.stack(each) for each in zip(*heard, strict=True))
-        shape = (*self.heard_keys.shape[:3], room, self.heard_keys.shape[4])
-        self.keys, self.values = self.heard_keys.new_empty(shape), self.heard_keys.new_empty(shape)
-        self.windows = shape[1]
+        layers, self.windows, heads, _, width = self.heard_keys.shape
+        # keys lie transposed, as a product with a part of them would else copy that part
+        self.keys = self.heard_keys.new_empty(layers, self.windows, heads, width, room)
+        self.values = self.heard_keys.new_empty(layers, self.windows, heads, room, width)
+        self.past = self.heard_keys.new_empty(0)  # (windows, hypotheses, entries): added to the scores
         self.used = 0
-        self.past = self.heard_keys.new_empty(0)  # (windows, hypotheses, used): added to the scores
 
     def show(self, mask: torch.Tensor) -> None:
         """Set what the next tokens see, themselves included: (windows, tokens, entries), 0 or -inf."""
         self.past = mask.to(self.keys.dtype)
-        lacking = mask.shape[-1] - self.keys.shape[3]
-        if lacking > 0:
-            room = max(lacking, self.keys.shape[3])
-            self.keys, self.values = pad(self.keys, (0, 0, 0, room)), pad(self.values, (0, 0, 0, room))
+        room = self.values.shape[3]
+        if mask.shape[-1] > room:
+            more = max(mask.shape[-1] - room, room)
+            self.keys, self.values = pad(self.keys, (0, more)), pad(self.values, (0, 0, 0, more))
 
     def grow(self, sources: torch.Tensor) -> None:
         """Make an entry for each hypothesis, which sees it and the past of the one it grew from."""
@@ -63,16 +65,18 @@ class Cache:
         self.windows = len(order)
 
     def said(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add entries to a layer; return all of its entries."""
+        """Add entries to a layer; return all of its keys, transposed, and values."""
         end = self.past.shape[-1]
         keys, values = self.keys[layer, : self.windows], self.values[layer, : self.windows]
-        keys[:, :, self.used : end] = key
-        values[:, :, self.used : end] = value
-        return keys[:, :, :end], values[:, :, :end]
+        keys[..., self.used : end] = key.transpose(-1, -2)
+        values[..., self.used : end, :] = value
+        return keys[..., :end], values[..., :end, :]
 
     def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a layer's keys and values of the sound."""
-        return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
+        """Return a layer's keys, transposed, and values of the sound."""
+        return self.heard_keys[layer, : self.windows].transpose(-1, -2), self.heard_values[
+            layer, : self.windows
+        ]
 
 
 class Decoder:

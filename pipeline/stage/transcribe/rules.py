@@ -36,7 +36,7 @@ class Rules:
             rows[:, : self._stamps] = NEVER
             rows[:, self._stamps + LATEST_START + 1 :] = NEVER
         text, stamps = rows[:, : self._stamps], rows[:, self._stamps :]
-        text[stamps.logsumexp(-1) > text.amax(-1)] = NEVER  # together likelier than any text
+        _rule_out(text, stamps.logsumexp(-1) > text.amax(-1))  # together likelier than any text
 
     def _pair(self, rows: torch.Tensor, said: torch.Tensor) -> None:
         """Let timestamps come in pairs, never earlier ones than before, each segment longer than nothing."""
@@ -47,7 +47,12 @@ class Rules:
         earliest = torch.where(opened, rows.shape[-1], said.amax(-1) + ~closed)
         numbers = torch.arange(self._stamps, rows.shape[-1], device=rows.device)
         rows[:, self._stamps :].masked_fill_(numbers < earliest[:, None], NEVER)
-        rows[:, : self.end][closed] = NEVER
+        _rule_out(rows[:, : self.end], closed)
+
+
+def _rule_out(tokens: torch.Tensor, rows: torch.Tensor) -> None:
+    """Rule out tokens in the rows named by a mask, without touching the others as masked_fill would."""
+    tokens.index_fill_(0, rows.nonzero()[:, 0], NEVER)
 
 
 def _suppressed(tokenizer: Tokenizer, suppress_tokens: str) -> set[int]:

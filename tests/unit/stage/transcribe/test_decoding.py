@@ -1,0 +1,261 @@
+"""Our decoder against whisper.decode: the same tokens, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from whisper.decoding import ApplyTimestampRules, DecodingOptions, DecodingResult, DecodingTask
+from whisper.model import ModelDimensions, Whisper
+from whisper.tokenizer import get_tokenizer
+
+from pipeline.options import Options
+from pipeline.stage.transcribe.attention import attend_all
+from pipeline.stage.transcribe.decoder import BLOCK, Decoder
+from pipeline.stage.transcribe.decoding import Decoded, decode, detect, tokenizer_for
+from pipeline.stage.transcribe.encoder import Encoder
+from pipeline.stage.transcribe.engine import Request
+from pipeline.stage.transcribe.rules import Rules
+from pipeline.stage.transcribe.search import top
+
+SMALL = ModelDimensions(
+    n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
+    n_vocab=51865, n_text_ctx=32, n_text_state=64, n_text_head=2, n_text_layer=2,
+)  # fmt: skip
+ENDING = 50257
+GREEDY = Options(beam_size=None)
+SEARCHES = {
+    "greedy": (GREEDY, 0.0),
+    "beam": (Options(), 0.0),
+    "patient": (Options(beam_size=3, patience=2.0, length_penalty=0.4), 0.0),
+    "impatient": (Options(beam_size=4, patience=0.5), 0.0),
+    "everything": (Options(beam_size=2, suppress_tokens=""), 0.0),
+    "sampled": (Options(best_of=2), 0.7),
+    "drawn once": (Options(best_of=None), 0.5),
+}
+PCM = np.zeros(16_000, np.float32)
+
+
+class Encoded(DecodingTask):
+    """whisper's decoding of features."""
+
+    def _get_audio_features(self, mel: torch.Tensor) -> torch.Tensor:
+        return mel
+
+
+@pytest.fixture(scope="module")
+def model() -> Whisper:
+    """Return a random model that ends some of its windows early."""
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    made = Whisper(SMALL)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.12)
+    tokens = made.decoder.token_embedding.weight.data
+    tokens *= 20
+    tokens[ENDING] += 13.4 * made.decoder.ln.bias.data
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def decoder(model: Whisper) -> Decoder:
+    return Decoder(copy.deepcopy(model.decoder))
+
+
+@pytest.fixture(scope="module")
+def features() -> torch.Tensor:
+    """Return what an encoder could have made of seven windows."""
+    return 4 * torch.randn(7, 1500, 64, generator=torch.Generator().manual_seed(5))
+
+
+def requests(options: Options, temperature: float) -> list[Request]:
+    """Return seven windows of several languages and tasks, with prompts of several lengths."""
+    request = Request(pcm=PCM, options=options, language="fr", temperature=temperature)
+    other = replace(options, task="translate")
+    return [
+        request,
+        replace(request, prompt=tuple(range(1000, 1005)), seed=1),
+        replace(request, language="en", seed=2),
+        replace(request, options=other, language="de", prompt=(77,), seed=3),
+        replace(request, prompt=tuple(range(2000, 2300)), seed=4),
+        replace(request, language="ru", seed=5),
+        replace(request, options=other, prompt=tuple(range(400, 420)), seed=6),
+    ]
+
+
+@torch.inference_mode()
+def ours(model: Whisper, decoder: Decoder, features: torch.Tensor, rows: list[Request]) -> list[Decoded]:
+    tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
+    return decode(decoder, features, rows, tokenizers)
+
+
+def whispers(model: Whisper, features: torch.Tensor, request: Request) -> DecodingResult:
+    options = request.options
+    search = {"beam_size": options.beam_size, "patience": options.patience}
+    if request.temperature:
+        search = {"best_of": options.best_of}
+    task = Encoded(
+        model,
+        DecodingOptions(
+            task=options.task, language=request.language, temperature=request.temperature,
+            length_penalty=options.length_penalty, suppress_tokens=options.suppress_tokens,
+            prompt=list(request.prompt), fp16=False, **search,
+        ),
+    )  # fmt: skip
+    torch.manual_seed(request.seed)
+    return task.run(features[None])[0]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_each_window_of_a_batch_is_what_whisper_makes_of_it_alone(
+    model: Whisper, decoder: Decoder, features: torch.Tensor, search: str
+) -> None:
+    """Tokens, probabilities and compression, with languages, tasks and prompts mixed."""
+    rows = requests(*SEARCHES[search])
+    expected = [whispers(model, *pair) for pair in zip(features, rows, strict=True)]
+    decoded = ours(model, decoder, features, rows)
+
+    assert [tuple(each.tokens) for each in expected] == [each.tokens for each in decoded]
+    for name in ("avg_logprob", "no_speech_prob", "compression_ratio"):
+        figures = [getattr(each, name) for each in expected]
+        assert figures == pytest.approx([getattr(each, name) for each in decoded], abs=1e-4)
+
+
+def test_the_windows_of_these_tests_end_at_different_lengths(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Else they would show little."""
+    for search in ("greedy", "beam", "sampled"):
+        lengths = {len(each.tokens) for each in ours(model, decoder, features, requests(*SEARCHES[search]))}
+        assert len(lengths) >= 3
+
+
+@pytest.mark.parametrize("search", ["greedy", "beam", "sampled"])
+def test_company_and_order_change_nothing(
+    model: Whisper, decoder: Decoder, features: torch.Tensor, search: str
+) -> None:
+    """A window's tokens are the same alone, among others, and in any place."""
+    rows = requests(*SEARCHES[search])
+    together = [each.tokens for each in ours(model, decoder, features, rows)]
+    order = [4, 2, 6, 0, 3, 5, 1]
+    shuffled = ours(model, decoder, features[order], [rows[at] for at in order])
+    some = ours(model, decoder, features[[5, 1]], [rows[5], rows[1]])
+
+    assert [together[at] for at in order] == [each.tokens for each in shuffled]
+    assert [together[5], together[1]] == [each.tokens for each in some]
+
+
+def test_searches_of_every_kind_may_come_together(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Rows are parted by what they need, and come back in their own order."""
+    rows = [requests(*search)[at] for at, search in enumerate(SEARCHES.values())]
+    expected = [tuple(whispers(model, *pair).tokens) for pair in zip(features, rows, strict=True)]
+
+    assert expected == [each.tokens for each in ours(model, decoder, features, rows)]
+
+
+def test_a_window_that_has_ended_costs_nothing(
+    model: Whisper, decoder: Decoder, features: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves the batch at its own end."""
+    batches: list[int] = []
+    logits = Decoder.logits
+    monkeypatch.setattr(
+        Decoder, "logits", lambda self, hidden: batches.append(len(hidden)) or logits(self, hidden)
+    )
+    decoded = ours(model, decoder, features, requests(*SEARCHES["greedy"]))
+    longest = [16, 16, 16, 16, 14, 16, 14]  # half the context; a long prompt leaves less
+    steps = [min(len(each.tokens) + 1, most) for each, most in zip(decoded, longest, strict=True)]
+
+    assert batches == [7, *(sum(length >= step for length in steps) for step in range(1, 17))]
+
+
+def test_beams_of_a_window_share_what_was_heard(decoder: Decoder, features: torch.Tensor) -> None:
+    """Its keys and values are there once, and the prompt's too."""
+    cache = decoder.listen(features, room=8)
+    cache.show(torch.zeros(7, 1, 3))
+    cache.grow(torch.zeros(7, 5, dtype=torch.long))
+
+    assert cache.heard_keys.shape[1] == 7
+    assert cache.past.shape == (7, 5, 3 + 5)
+    assert cache.past[0, 2].tolist() == [0, 0, 0, *[float("-inf")] * 2, 0, *[float("-inf")] * 2]
+
+
+def test_languages_are_whispers(model: Whisper, decoder: Decoder, features: torch.Tensor) -> None:
+    """Detected for all windows at once."""
+    _, probabilities = model.detect_language(features)
+
+    with torch.inference_mode():
+        detected = detect(decoder, features, tokenizer_for(model, None, "transcribe"))
+    assert [max(row, key=row.get) for row in probabilities] == detected
+
+
+def test_features_are_whispers(model: Whisper) -> None:
+    """Attention in tiles sums what the fused kernel sums."""
+    mels = torch.randn(2, 80, 3000, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = model.encoder(mels)
+        encoded = Encoder(copy.deepcopy(model.encoder))(mels)
+
+    assert torch.allclose(expected, encoded, atol=1e-3)
+
+
+def test_whole_tiles_and_the_rest_are_attended_to() -> None:
+    """Lengths that tiles do not divide included."""
+    query, key, value = torch.randn(3, 2, 2, 730, 64, generator=torch.Generator().manual_seed(2))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+
+    assert torch.allclose(expected, attend_all(query, key, value), atol=1e-4)
+
+
+def test_weights_are_held_once(model: Whisper) -> None:
+    """Whisper's own modules, which word timestamps use, see views of ours."""
+    module = copy.deepcopy(model.decoder)
+    ours = Decoder(module)
+    attention = module.blocks[0].attn
+
+    assert (
+        attention.query.weight.untyped_storage().data_ptr()
+        == attention.value.weight.untyped_storage().data_ptr()
+    )
+    assert module.token_embedding.weight.data_ptr() == ours.padded.data_ptr()
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_top_finds_what_topk_finds(count: int) -> None:
+    """Also where many of the largest lie in one block, or only a few are possible."""
+    values = torch.randn(4, 3, 40 * BLOCK, generator=torch.Generator().manual_seed(7))
+    values[1, :, BLOCK : BLOCK + 6] += 10
+    values[2, :, 9:] = float("-inf")
+    expected = values.topk(count)
+    best, tokens = top(values, count)
+
+    assert torch.equal(expected.values, best)
+    assert torch.equal(expected.indices, tokens)
+
+
+def test_rules_are_whispers_own() -> None:
+    """On random logits after random beginnings, valid ones and others."""
+    tokenizer = get_tokenizer(multilingual=True, num_languages=99, language="fr", task="transcribe")
+    begin, lot = tokenizer.timestamp_begin, np.random.default_rng(11)
+    rules = Rules(tokenizer, "", SMALL.n_vocab, torch.device("cpu"))
+    theirs = ApplyTimestampRules(tokenizer, 0, 50)
+    for length in (1, 2, 3, 7):
+        said = torch.from_numpy(np.where(
+            lot.random((40, length)) < 0.5,
+            np.sort(lot.integers(begin, begin + 1501, (40, length))),
+            lot.integers(0, 50_000, (40, length)),
+        ))  # fmt: skip
+        said[:, 0] = begin  # as the first rule has it
+        logits = torch.from_numpy(lot.normal(0, 4, (40, 51_968)).astype(np.float32))
+        logits[::2, begin:] -= 8
+        expected = logits[:, : SMALL.n_vocab].clone()
+        theirs.apply(expected, said)
+        rules.apply(logits, said)
+
+        assert torch.equal(expected, logits[:, : SMALL.n_vocab])
+        assert torch.all(logits[:, SMALL.n_vocab :] == float("-inf"))
