@@ -31,7 +31,7 @@ def engine() -> WhisperEngine:
         checkpoint = ensure("base", DEFAULT_CACHE.expanduser(), ignore)
     except ModelUnavailableError as error:
         pytest.skip(str(error))
-    return load(checkpoint, "cpu", "auto", 1, ignore)
+    return load(checkpoint, "cpu", "float32", 1, ignore)
 
 
 def decoded(name: str) -> np.ndarray:

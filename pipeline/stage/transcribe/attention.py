@@ -16,11 +16,11 @@ TILE = 500  # queries: 500 x 1,500 scores stay in the cache
 def attend(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return the attention of a few queries (..., queries, width) over many values (..., n, width).
+    """Return the attention of a few queries (..., queries, width) over many keys (..., n, width).
 
-    Queries come scaled, keys transposed (..., width, n); `mask` is added to the scores.
+    Queries come scaled; `mask` is added to the scores.
     """
-    scores = query @ keys
+    scores = query @ keys.transpose(-1, -2)
     if mask is not None:
         scores += mask
     return torch.softmax(scores, -1) @ values

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whisper.model import ResidualAttentionBlock, TextDecoder
 
 BLOCK = 256  # the vocabulary is padded to a multiple of it
-ROOM = 64  # steps that a new cache has room for; it doubles when they are over
+ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
 
 
 class Cache:
@@ -28,31 +28,28 @@ class Cache:
     and the prompt is kept once.
     """
 
-    def __init__(self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], room: int) -> None:
+    def __init__(self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
         # what was heard: (layers, windows, heads, n_audio_ctx, width)
         self.heard_keys, self.heard_values = (torch.stack(each) for each in zip(*heard, strict=True))
         layers, self.windows, heads, _, width = self.heard_keys.shape
-        # keys lie transposed, as a product with a part of them would else copy that part
-        self.keys = self.heard_keys.new_empty(layers, self.windows, heads, width, room)
-        self.values = self.heard_keys.new_empty(layers, self.windows, heads, room, width)
-        self.past = self.heard_keys.new_empty(0)  # (windows, hypotheses, entries): added to the scores
-        self.used = 0
+        self.keys = self.values = self.heard_keys.new_zeros(layers, self.windows, heads, 0, width)
+        self.past = self.heard_keys.new_empty(0)  # (windows, hypotheses, room): added to the scores
+        self.used, self._end = 0, 0
 
     def show(self, mask: torch.Tensor) -> None:
         """Set what the next tokens see, themselves included: (windows, tokens, entries), 0 or -inf."""
-        self.past = mask.to(self.keys.dtype)
-        room = self.values.shape[3]
-        if mask.shape[-1] > room:
-            more = max(mask.shape[-1] - room, room)
-            self.keys, self.values = pad(self.keys, (0, more)), pad(self.values, (0, 0, 0, more))
+        self._end = mask.shape[-1]
+        room = -(-self._end // ROOM) * ROOM
+        if room > self.keys.shape[3]:
+            more = (0, 0, 0, room - self.keys.shape[3])
+            self.keys, self.values = pad(self.keys, more), pad(self.values, more)
+        self.past = pad(mask.to(self.keys.dtype), (0, self.keys.shape[3] - self._end), value=NEVER)
 
     def grow(self, sources: torch.Tensor) -> None:
         """Make an entry for each hypothesis, which sees it and the past of the one it grew from."""
-        past = self.past.gather(1, sources[..., None].expand(-1, -1, self.past.shape[-1]))
+        past = self.past[..., : self.used].gather(1, sources[..., None].expand(-1, -1, self.used))
         hypotheses = sources.shape[1]
-        own = torch.full(
-            (hypotheses, hypotheses), NEVER, device=past.device, dtype=past.dtype
-        ).fill_diagonal_(0.0)
+        own = past.new_full((hypotheses, hypotheses), NEVER).fill_diagonal_(0.0)
         self.show(torch.cat([past, own.expand(len(past), -1, -1)], -1))
 
     def keep(self, order: Sequence[int]) -> None:
@@ -65,18 +62,19 @@ class Cache:
         self.windows = len(order)
 
     def said(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add entries to a layer; return all of its keys, transposed, and values."""
-        end = self.past.shape[-1]
+        """Add entries to a layer; return all of its keys and values, those of the room left too."""
         keys, values = self.keys[layer, : self.windows], self.values[layer, : self.windows]
-        keys[..., self.used : end] = key.transpose(-1, -2)
-        values[..., self.used : end, :] = value
-        return keys[..., :end], values[..., :end, :]
+        keys[:, :, self.used : self._end] = key
+        values[:, :, self.used : self._end] = value
+        return keys, values
+
+    def filled(self) -> None:
+        """Take the entries for said in every layer."""
+        self.used = self._end
 
     def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a layer's keys, transposed, and values of the sound."""
-        return self.heard_keys[layer, : self.windows].transpose(-1, -2), self.heard_values[
-            layer, : self.windows
-        ]
+        """Return a layer's keys and values of the sound."""
+        return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
 
 
 class Decoder:
@@ -90,21 +88,22 @@ class Decoder:
         self._module = module
         self._layers = [_Layer(block) for block in module.blocks]
 
-    def listen(self, features: torch.Tensor, room: int) -> Cache:
+    def listen(self, features: torch.Tensor) -> Cache:
         """Return a cache for windows of these features: (windows, n_audio_ctx, width)."""
-        return Cache([layer.hear(features) for layer in self._layers], room)
+        return Cache([layer.hear(features) for layer in self._layers])
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Say these tokens (windows, n), which see what `cache.past` shows them; return hidden states."""
         hidden = self._module.token_embedding(tokens).float() + self._module.positional_embedding[positions]
         for number, layer in enumerate(self._layers):
             hidden = layer(hidden, cache, number)
-        cache.used = cache.past.shape[-1]
+        cache.filled()
         return normed(hidden, self._module.ln, self.padded.dtype)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return float32 logits (..., vocabulary), padded to a multiple of BLOCK."""
-        return linear(hidden, self.padded).float()
+        rows = hidden.reshape(-1, hidden.shape[-1])  # torch would repeat the vocabulary for rows of a view
+        return linear(rows, self.padded).float().view(*hidden.shape[:-1], -1)
 
 
 class _Layer:

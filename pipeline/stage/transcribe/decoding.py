@@ -8,7 +8,6 @@ import torch
 from whisper.tokenizer import Tokenizer, get_tokenizer
 from whisper.utils import compression_ratio
 
-from pipeline.stage.transcribe.decoder import ROOM
 from pipeline.stage.transcribe.prompts import aligned, beginning
 from pipeline.stage.transcribe.rules import Rules
 from pipeline.stage.transcribe.search import Beam, Candidate, Draw, Sample, Search
@@ -54,7 +53,7 @@ def decode(
 def detect(decoder: Decoder, features: torch.Tensor, tokenizer: Tokenizer) -> list[str]:
     """Return the likeliest language of each window."""
     tokens = torch.full((len(features), 1), tokenizer.sot, device=features.device)
-    cache = decoder.listen(features, room=1)
+    cache = decoder.listen(features)
     cache.show(features.new_zeros(len(features), 1, 1))
     logits = decoder.logits(decoder(tokens, torch.zeros_like(tokens), cache))[:, 0]
     likeliest = logits[:, list(tokenizer.all_language_tokens)].argmax(-1)
@@ -94,7 +93,7 @@ class _Batch:
         self._windows = list(range(len(requests)))  # those still being decoded
         self._candidates: dict[int, list[Candidate]] = {}
         self._lengths = torch.tensor([len(each) for each in self._begun], device=self._device)
-        self._cache = decoder.listen(features, max(map(len, self._begun)) + ROOM)
+        self._cache = decoder.listen(features)
 
     def run(self) -> tuple[list[list[Candidate]], list[float]]:
         """Return what each window may say, and the probability that nobody spoke in it."""

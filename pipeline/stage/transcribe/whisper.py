@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
 
-BATCH_SIZE = {"cpu": 4, "cuda": 16}
+MOST_WINDOWS = 16  # in a batch: more gain little, and a batch is what a crash or a pause waits for
+HEARD_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}  # of keys and values of what a batch heard
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -62,7 +63,7 @@ class WhisperEngine:
     def __init__(self, model: Whisper, checkpoint: Checkpoint) -> None:
         self.model = checkpoint.name
         self.sha256 = checkpoint.sha256
-        self.batch_size = BATCH_SIZE[model.device.type]
+        self.batch_size = _batch_size(model)
         self._whisper = model
         self._encode_mels, self._decoder = Encoder(model.encoder), Decoder(model.decoder)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
@@ -192,6 +193,13 @@ def _model(checkpoint: Checkpoint) -> Whisper:
     return model
 
 
+def _batch_size(model: Whisper) -> int:
+    """Return how many windows keep the decoder's memory within bounds: 16 of `base`, two of `large` on a CPU."""
+    numbers: int = 2 * model.dims.n_text_layer * model.dims.n_audio_ctx * model.dims.n_text_state
+    window: int = numbers * model.decoder.token_embedding.weight.itemsize
+    return max(1, min(MOST_WINDOWS, HEARD_BYTES[model.device.type] // window))
+
+
 def _alignment_heads(checkpoint: Checkpoint) -> bytes | None:
     """Return the heads that word timestamps read; a path to one of whisper's own files has its model's."""
     heads: dict[str, bytes] = whisper._ALIGNMENT_HEADS  # noqa: SLF001 - published nowhere else
@@ -201,13 +209,23 @@ def _alignment_heads(checkpoint: Checkpoint) -> bytes | None:
 
 def _dtype(name: str, device: torch.device, report: Report) -> torch.dtype:
     if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
+        return torch.float16 if device.type == "cuda" else _fast_on_cpu()
     if name not in DTYPES:
         raise BadOptionsError(f"dtype {name!r}: this engine has auto, {', '.join(DTYPES)}")
     if name == "float16" and device.type == "cpu":
         report("float16 is slow on a CPU: using float32", None)
         return torch.float32
     return DTYPES[name]
+
+
+def _fast_on_cpu() -> torch.dtype:
+    """Return bfloat16 where the processor multiplies it: twice to four times as fast, and no word error rate more.
+
+    By its features and not by a measurement, which could choose otherwise in the next process.
+    """
+    features = torch.cpu.get_capabilities()
+    fast = features.get("avx512_bf16") or features.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _store_as(model: Whisper, dtype: torch.dtype) -> None:

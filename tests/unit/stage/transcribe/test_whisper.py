@@ -18,7 +18,7 @@ from pipeline.errors import BadOptionsError, ModelUnavailableError
 from pipeline.options import Options
 from pipeline.stage.transcribe.engine import OutOfMemory, Reply, Request
 from pipeline.stage.transcribe.weights import Checkpoint
-from pipeline.stage.transcribe.whisper import WhisperEngine, load
+from pipeline.stage.transcribe.whisper import WhisperEngine, _batch_size, load
 
 GREEDY = Options(beam_size=None)
 
@@ -37,7 +37,7 @@ def checkpoint(tiny_model: Whisper, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def engine(checkpoint: Checkpoint) -> WhisperEngine:
-    return load(checkpoint, "cpu", "auto", 1, ignore)
+    return load(checkpoint, "cpu", "float32", 1, ignore)
 
 
 @pytest.fixture(scope="session")
@@ -220,3 +220,30 @@ def test_the_engine_has_the_threads_it_was_given(checkpoint: Checkpoint) -> None
     load(checkpoint, "cpu", "auto", 2, ignore)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
+
+
+def test_a_batch_of_a_large_model_is_smaller(engine: WhisperEngine, tiny_model: Whisper) -> None:
+    """Its keys and values fill the same memory."""
+    large = Whisper(replace(tiny_model.dims, n_text_layer=0, n_audio_layer=0))
+    large.dims = replace(tiny_model.dims, n_text_layer=32, n_text_state=1280)
+
+    assert engine.batch_size == 16
+    assert _batch_size(large.bfloat16()) == 2
+
+
+def test_the_fast_type_is_chosen_by_what_the_processor_can(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named ones are kept."""
+    types = {}
+    for features in ({"avx512_bf16": True}, {"avx512_bf16": False, "amx_bf16": False}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda features=features: features)
+        for name in ("auto", "float32", "bfloat16"):
+            loaded = load(checkpoint, "cpu", name, 1, ignore)
+            types.setdefault(name, []).append(loaded._whisper.encoder.conv1.weight.dtype)
+
+    assert types == {
+        "auto": [torch.bfloat16, torch.float32],
+        "float32": [torch.float32] * 2,
+        "bfloat16": [torch.bfloat16] * 2,
+    }
