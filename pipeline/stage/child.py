@@ -17,7 +17,7 @@ from pipeline.relay.messages import Message, decode, encode
 from pipeline.stage.channel import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 UNUSABLE = 3  # exit code: the environment does not allow to transcribe (no model, no GPU)
 # OpenMP threads that wait for each other spin for a while; where cores are contended that time is lost to all
@@ -69,9 +69,9 @@ class Child:
         """Send a message; it waits here when the child does not read."""
         self.channel.send(encode(message))
 
-    def receive(self) -> list[Message]:
-        """Return the messages that have arrived; raises msgspec.MsgspecError for what is none."""
-        return [decode(raw) for raw in self.channel.receive()]
+    def receive(self) -> Iterator[Message]:
+        """Yield the messages that have arrived; raises msgspec.MsgspecError where one is none."""
+        return map(decode, self.channel.receive())
 
     @property
     def is_over(self) -> bool:

@@ -92,14 +92,14 @@ class Keeper:
             return []
         self._look_at_memory(self.child, now)
         self.child.channel.flush()
+        messages: list[Message] = []
         try:
-            messages = self.child.receive()
+            for message in self.child.receive():
+                messages.append(message)  # what came before nonsense was sense
+                self._note(message, now)
         except msgspec.MsgspecError:
             logger.exception("the transcriber (pid %d) sent what is no message", self.child.pid)
             self.child.kill()
-            return []
-        for message in messages:
-            self._note(message, now)
         self._end_mute(self.child, now)
         return messages
 
