@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import monitoring, operations, transcription
+from api.routes import documentation, monitoring, operations, transcription
 
 if TYPE_CHECKING:
     from api.service import Core
@@ -25,6 +25,7 @@ def create_app(core: Core, *, root_path: str) -> FastAPI:
         title="Whisper Transcription",
         version="1",
         description=DESCRIPTION,
+        docs_url=None,  # FastAPI's own page is loaded from a CDN
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Depends(same_origin)],
@@ -32,6 +33,6 @@ def create_app(core: Core, *, root_path: str) -> FastAPI:
     app.state.core = core
     app.add_middleware(Mounted, prefix=normalise(root_path))
     answer_with_problems(app)
-    for routes in (transcription, monitoring, operations):
+    for routes in (transcription, monitoring, operations, documentation):
         app.include_router(routes.router)
     return app

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.problems import MEDIA_TYPE
-from api.schemas import Problem, Submission
+from api.schemas import Problem
 from api.transcripts import MEDIA_TYPES
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _PROBLEM = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
 _WORDS = {
@@ -29,12 +32,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {**named, "4XX": {"description": "The request cannot be granted", "content": _PROBLEM}}
 
 
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": Submission.model_json_schema()}},
-    }
-}
+def body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that reads this body itself."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 TRANSCRIPT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The transcript",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import HTTPException, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.problems import TooLargeError, explain
-from api.schemas import Submission
+from api.schemas import Forget, Submission
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from api.service import Core
 
 MAX_BODY = 2**20
+M = TypeVar("M", bound=BaseModel)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -41,13 +42,22 @@ async def same_origin(request: Request) -> None:
 
 async def submission(request: Request) -> Submission:
     """Read and check the body of POST /transcription, whatever content type a client names."""
+    return await _checked(request, Submission, 'send a JSON object like {"dirname": "talks"}')
+
+
+async def oblivion(request: Request) -> Forget:
+    """Read and check the body of POST /forget."""
+    return await _checked(request, Forget, 'send a JSON object like {"path": "talks/monday.mp3"}')
+
+
+async def _checked(request: Request, model: type[M], advice: str) -> M:
     body = await _read(request)
     if not body.strip():
-        raise UsageError('the body is empty: send a JSON object like {"dirname": "talks"}')
+        raise UsageError(f"the body is empty: {advice}")
     try:
-        return Submission.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
-        raise UsageError(explain(error.errors(), Submission.model_fields)) from error
+        raise UsageError(explain(error.errors(), model.model_fields)) from error
 
 
 async def _read(request: Request) -> bytes:

@@ -68,6 +68,19 @@ class Submission(BaseModel):
         return self.model_dump(include=set(POST_NAMES), exclude_unset=True)
 
 
+class Forget(BaseModel):
+    """Recordings whose transcripts and all that is remembered of them are to be erased."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="a media file, or a directory with all below it, relative to the workdir; it may be gone",
+        examples=["talks/monday.mp3"],
+    )
+
+
 def _moment(text: str) -> float:
     """Return an RFC 3339 time as seconds since the epoch; a space is what an unquoted '+' becomes in a URL."""
     match = RFC3339.fullmatch(text)
@@ -229,6 +242,13 @@ class Paused(BaseModel):
     """Whether batch work is paused now."""
 
     paused: bool
+
+
+class Forgotten(BaseModel):
+    """What was erased."""
+
+    path: str
+    erased: list[str] = Field(description="outputs, relative to the workdir or the output directory")
 
 
 class Requested(BaseModel):

@@ -6,10 +6,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from api.forgetting import forget
+from api.names import meant
 from api.pauses import Pauses
 from api.stages import StageProcess, supervisor_command
 from pipeline import VERSION
 from pipeline.errors import UnavailableError
+from pipeline.ingest.beneath import clean
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
 from pipeline.ingest.watch import Watch
@@ -67,6 +70,7 @@ class Core:
             settle_looks=unattended,
             copy=self.committer.copy,
             render=self._render,
+            can_put=self.committer.can_put,
         )
         self.rescan = Rescan(self.intake, settings.rescan_cron)
         self.watch = Watch(root, self.intake)
@@ -115,7 +119,7 @@ class Core:
     ) -> Task:
         """Take a directory or media file in. Raises UnavailableError while draining."""
         self._refuse_when_draining()
-        task = self.intake.submit(dirname, source, named, **rules)
+        task = self.intake.submit(self.path(dirname), source, named, **rules)
         self._wake()
         return task
 
@@ -130,8 +134,19 @@ class Core:
         """Try the failed files of a task again."""
         self._refuse_when_draining()
         task, _count = self.store.retry(task_id)
-        self._wake()
+        self.rescan_now()  # which heals what failed before any stage had it
         return task
+
+    def forget(self, path: str) -> list[bytes]:
+        """Erase outputs and memory of recordings; return the outputs. What still lies there is new to the watcher."""
+        inside = clean(self.path(path))
+        erased = forget(self.store, self.committer, self.settings.workdir, inside)
+        self.intake.forget(inside)
+        return erased
+
+    def path(self, name: str | bytes) -> str | bytes:
+        """Return the path that a client means by a name."""
+        return name if isinstance(name, bytes) else meant(self.settings.workdir, name)
 
     def pause(self) -> None:
         """Stop batch work at the next window."""

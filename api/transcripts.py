@@ -6,12 +6,13 @@ import os
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.ingest.beneath import opened_directory, parent, resolve
 from pipeline.outputs import bases, output_name
 from pipeline.provenance import open_regular
+from pipeline.relay.drafts import in_format
 from pipeline.tasks import display
 
 if TYPE_CHECKING:
@@ -40,25 +41,31 @@ def find(store: TaskStore, task_id: str, path: str) -> MediaFile:
     raise NotFoundError(f"This task has no file {path[:200]!r}.")
 
 
-def answer(folder: Path, file: MediaFile, format_: str) -> StreamingResponse:
-    """Stream one output of a finished file; `folder` is what its path is relative to.
+def answer(folder: Path, file: MediaFile, format_: str) -> Response:
+    """Answer with one output of a finished file; `folder` is what its path is relative to.
 
-    It stays whole once opened: outputs are replaced by renaming, never rewritten.
+    A format that was not written is rendered from the JSON. An output stays whole once opened: outputs are replaced
+    by renaming, never rewritten.
     """
+    raw = os.fsencode(folder)
     path = recorded(file, format_)
-    name = display(path.rpartition(b"/")[2])
-    headers = {
-        "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
-        "X-Content-Type-Options": "nosniff",  # speech may spell HTML
-    }
-    output = opened(os.fsencode(folder), path)
-    return StreamingResponse(_chunks(output), media_type=MEDIA_TYPES[format_], headers=headers)
+    if path is not None:
+        return StreamingResponse(
+            _chunks(opened(raw, path)), media_type=MEDIA_TYPES[format_], headers=_headers(path)
+        )
+    source = recorded(file, "json")
+    if source is None:
+        raise NotFoundError(f"{display(file.path)} has no {format_}; there is {', '.join(file.outputs)}.")
+    made = source.removesuffix(b"json") + format_.encode()
+    return Response(
+        _rendered(opened(raw, source), format_), media_type=MEDIA_TYPES[format_], headers=_headers(made)
+    )
 
 
-def recorded(file: MediaFile, format_: str) -> bytes:
-    """Return the path of an output that the queue recorded for this file.
+def recorded(file: MediaFile, format_: str) -> bytes | None:
+    """Return the path of an output that the queue recorded for this file; None where this format is missing.
 
-    Raises ConflictError where nothing was written yet, NotFoundError where this format is missing.
+    Raises ConflictError where nothing was written yet.
     """
     shown = display(file.path)
     if not file.outputs:
@@ -69,7 +76,7 @@ def recorded(file: MediaFile, format_: str) -> bytes:
         path = directory + slash + output_name(base, format_)
         if display(path) in file.outputs:
             return path
-    raise NotFoundError(f"{shown} has no {format_}; there is {', '.join(file.outputs)}.")
+    return None
 
 
 def opened(folder: bytes, path: bytes) -> BinaryIO:
@@ -83,6 +90,24 @@ def opened(folder: bytes, path: bytes) -> BinaryIO:
             return os.fdopen(open_regular(path.rpartition(b"/")[2], directory), "rb")
     except OSError as error:
         raise NotFoundError(f"{display(path)} is not there any more, or cannot be read.") from error
+
+
+def _headers(path: bytes) -> dict[str, str]:
+    name = display(path.rpartition(b"/")[2])
+    return {
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(name, safe='')}",
+        "X-Content-Type-Options": "nosniff",  # speech may spell HTML
+    }
+
+
+def _rendered(document: BinaryIO, format_: str) -> str:
+    with document:
+        try:
+            return in_format(document.read(), format_)
+        except ValueError as error:
+            raise NotFoundError(
+                f"The JSON cannot be made into {format_}: it was edited or damaged."
+            ) from error
 
 
 def _chunks(output: BinaryIO) -> Iterator[bytes]:

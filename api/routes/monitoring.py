@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from pipeline.status import task_answer
 
 from api.openapi import problems
 from api.requests import core_of
 from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
 from pipeline.errors import NotFoundError
 from pipeline.ingest.beneath import clean
+from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, FileState
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems
 @router.get("", response_model=TaskList | TaskAnswer)
 def tasks(request: Request, query: Annotated[TasksQuery, Query()]) -> Response:
     """List tasks, newest first; or answer for the one named by `task_id`."""
-    store = core_of(request).store
+    core = core_of(request)
     if query.task_id is not None:
         wanted = FilesQuery(files=query.files or "all", limit=query.limit, cursor=query.cursor)
-        return _json(_one(store, query.task_id, wanted))
-    return _json(_many(store, query))
+        return _json(_one(core.store, query.task_id, wanted))
+    dirname = None if query.dirname is None else clean(core.path(query.dirname))
+    return _json(_many(core.store, query, dirname))
 
 
 @router.get("/{task_id}", response_model=TaskAnswer)
@@ -55,10 +56,10 @@ def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
     return answer | {"next_cursor": page.next_cursor}
 
 
-def _many(store: TaskStore, query: TasksQuery) -> dict[str, Any]:
+def _many(store: TaskStore, query: TasksQuery, dirname: bytes | None) -> dict[str, Any]:
     page = store.tasks(
         states=query.status,
-        dirname=None if query.dirname is None else clean(query.dirname),
+        dirname=dirname,
         updated_after=query.updated_after,
         limit=query.limit or TASKS_LIMIT,
         cursor=query.cursor,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.mounting import url
-from api.openapi import problems
+from api.openapi import body, problems
 from api.problems import problem
-from api.requests import core_of
-from api.schemas import Alive, Paused, Ready, Requested
+from api.requests import core_of, oblivion
+from api.schemas import Alive, Forget, Forgotten, Paused, Ready, Requested
+from pipeline.tasks import display
 
 router = APIRouter(tags=["operations"], responses=problems())
 
@@ -34,6 +37,16 @@ def rescan(request: Request) -> Requested:
     """Scan the workdir now."""
     core_of(request).rescan_now()
     return Requested()
+
+
+@router.post("/forget", openapi_extra=body(Forget), responses=problems(400, 409, 413, 503))
+def forget(request: Request, wanted: Annotated[Forget, Depends(oblivion)]) -> Forgotten:
+    """Erase transcripts and all that is remembered of recordings; never the recordings.
+
+    Those that still lie there are new again: the watcher transcribes them anew.
+    """
+    erased = core_of(request).forget(wanted.path)
+    return Forgotten(path=wanted.path, erased=[display(each) for each in erased])
 
 
 @router.post("/pause")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import transcripts
 from api.mounting import url
-from api.openapi import BODY, TRANSCRIPT, problems
+from api.openapi import TRANSCRIPT, body, problems
 from api.requests import core_of, submission
 from api.schemas import Submission, TaskRef, TranscriptQuery
 from pipeline.errors import NotFoundError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/transcription", tags=["transcription"])
 
 
-@router.post("", openapi_extra=BODY, responses=problems(400, 404, 409, 413, 503))
+@router.post("", openapi_extra=body(Submission), responses=problems(400, 404, 409, 413, 503))
 def submit(
     request: Request, response: Response, wanted: Annotated[Submission, Depends(submission)]
 ) -> TaskRef:

@@ -67,13 +67,18 @@ def from_written(path: bytes, written: Written) -> Draft:
     """Return the draft of a transcript that lies there, laid out as it is. Raises NotFoundError if it is damaged."""
     try:
         with open(written.json, "rb") as file:  # noqa: PTH123 - bytes
-            document = msgspec.json.decode(file.read(), type=Document)
-        layout = merge(Options(), parse_named(_layout(written.options)))
+            document, layout = _read(file.read())
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{display(written.json)} cannot be used ({error})") from error
     own = tuple(each for each in written.warnings if each not in written.provenance.names_taken)
     provenance = msgspec.structs.replace(written.provenance, warnings=own)
     return Draft(path=path, segments=document.segments, provenance=provenance, layout=layout)
+
+
+def in_format(raw: bytes, format_: str) -> str:
+    """Return a transcript's JSON in another format, laid out as its other outputs. Raises ValueError."""
+    document, layout = _read(raw)
+    return formats.render(format_, document.segments, layout)
 
 
 def laid_out(draft: Draft, options: Options) -> Draft:
@@ -140,6 +145,11 @@ def _segment(number: int, segment: Segment, *, with_words: bool) -> dict[str, An
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_prob,
     } | ({"words": segment.words or ()} if with_words else {})
+
+
+def _read(raw: bytes) -> tuple[Document, Options]:
+    document = msgspec.json.decode(raw, type=Document)
+    return document, merge(Options(), parse_named(_layout(document.provenance.options)))
 
 
 def _layout(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""`forget`: outputs, rows and checkpoints of recordings go; never the recordings."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipeline.ingest.beneath import ROOT
+from pipeline.ingest.scan import scan, top_directories
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.queue.store import TaskStore
+    from pipeline.relay.commit import Committer
+
+
+def forget(store: TaskStore, committer: Committer, root: Path, path: bytes) -> list[bytes]:
+    """Erase what is known and written of a recording, or of all below a directory; return the outputs erased.
+
+    Also of those that the queue never knew, or knows no more. Raises ConflictError while a stage holds one.
+    """
+    known = {file.path for file in store.forget(path)}
+    raw = os.fsencode(root)
+    places = [ROOT, *top_directories(raw)] if path == ROOT else [path]
+    there = {each.path for place in places for each in scan(raw, place)}
+    return [output for source in sorted(known | there) for output in committer.erase(source)]
