@@ -5,11 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline.errors import BadOptionsError, GoneError, IllegalTransitionError, UnreadableError
+from pipeline.errors import (
+    BadOptionsError,
+    GoneError,
+    IllegalTransitionError,
+    OutputsUnwritableError,
+    UnreadableError,
+)
 from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.judge import Verdict
@@ -37,7 +43,16 @@ class Arrivals:
     Remembers what it has judged, so that a file that is as it was costs one stat.
     """
 
-    def __init__(self, store: TaskStore, root: bytes, evidence: Evidence, admitting: threading.Lock) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        root: bytes,
+        evidence: Evidence,
+        admitting: threading.Lock,
+        can_put: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """`can_put` tells whether a source's outputs could be written now."""
+        self._can_put = can_put
         self._store = store
         self._root = root
         self._evidence = evidence
@@ -66,8 +81,15 @@ class Arrivals:
                 del judged[each]
 
     def healed(self) -> list[bytes]:
-        """Return directories of files that failed for a reason that is over, to be looked at again."""
-        over = [row.path for row in self._store.in_state(FileState.FAILED) if self._is_over(row)]
+        """Return directories of files that failed for a reason that is over, to be looked at again.
+
+        Files that only could not be put in place are queued at once, as their finished windows are still there.
+        """
+        failed = self._store.in_state(FileState.FAILED)
+        heard = [row.id for row in failed if self._can_put_now(row)]
+        if heard:
+            self._store.requeue(heard)
+        over = [row.path for row in failed if self._is_over(row)]
         for path in over:
             self._judged[unit(path)].pop(path, None)
         return sorted({beneath.parent(path) for path in over})
@@ -160,6 +182,10 @@ class Arrivals:
         if row.state is FileState.FAILED and code == UnreadableError.code:
             return os.access(beneath.join(self._root, row.path), os.R_OK)
         return row.state is FileState.FAILED and code == BadOptionsError.code and self._is_mended(row.path)
+
+    def _can_put_now(self, row: MediaFile) -> bool:
+        unwritable = row.error is not None and row.error.code == OutputsUnwritableError.code
+        return unwritable and self._can_put is not None and self._can_put(row.path)
 
     def _is_mended(self, path: bytes) -> bool:
         try:

@@ -50,7 +50,8 @@ class _Notice:
 class Intake:
     """Everything enters here. `submit` and `notice` may be called from any thread, `step` from one.
 
-    `copy` puts a done twin's outputs beside another path, `render` writes formats again from a file's JSON.
+    `copy` puts a done twin's outputs beside another path, `render` writes formats again from a file's JSON, `can_put`
+    tells whether a source's outputs could be written now.
     """
 
     def __init__(  # noqa: PLR0913 - the seams of one door
@@ -63,6 +64,7 @@ class Intake:
         settle_looks: bool = True,
         copy: Copy | None = None,
         render: Render | None = None,
+        can_put: Callable[[bytes], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -73,7 +75,7 @@ class Intake:
         self._settle = Settle(quiet_seconds, looks=settle_looks)
         evidence = Evidence(root, output_dir)
         admitting = threading.Lock()
-        self._arrivals = Arrivals(store, self._path, evidence, admitting)
+        self._arrivals = Arrivals(store, self._path, evidence, admitting, can_put)
         self._settling = Settling(store, self._path, evidence, self._settle, copy)
         self._requests = Requests(store, self._path, evidence, admitting, render)
         self._noticing = threading.Lock()

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import BadPathError, UnavailableError
+from pipeline.errors import BadPathError, UnavailableError, UnreadableError
 from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.ignore import is_media
 from pipeline.ingest.judge import Verdict
 from pipeline.ingest.placing import EXCLUDE, FORCE, INCLUDE, new_file, selects
-from pipeline.ingest.scan import Found, is_kept_out, scan
+from pipeline.ingest.scan import Found, is_kept_out, is_readable, scan
 from pipeline.options import TEXT_NAMES
 from pipeline.queue.records import NewFile
 from pipeline.tasks import OPEN, WAITING, FileState, MediaFile, Problem, Source, Task, TaskState, display
@@ -197,20 +197,25 @@ class Requests:
                 self._render(each.path, request.named)
 
     def _without_media(self, request: Request) -> Task:
-        last = self._store.last_task(request.path)
-        if last is not None and last.error is not None and last.error.code == NO_MEDIA:
+        last, problem = self._store.last_task(request.path), self._no_media(request)
+        if last is not None and last.error is not None and last.error.code == problem.code:
             return last
         task, _ = self._store.open_task(
             request.path,
             request.source,
             request.options,
             callback_url=request.callback_url,
-            error=self._no_media(request),
+            error=problem,
         )
         return task
 
     def _no_media(self, request: Request) -> Problem:
         where = display(request.path)
+        if not is_readable(self._root, request.path):
+            message = (
+                f"{where} cannot be read; give the service's user access (chmod), it is then found by itself."
+            )
+            return Problem(code=UnreadableError.code, message=message)
         if is_kept_out(self._root, request.path):
             message = f"{where} is kept out by a .nowhisper file or an ignored name on its way."
         elif request.include or request.exclude:

@@ -71,6 +71,15 @@ def is_kept_out(root: bytes, path: bytes) -> bool:
     return any(os.path.lexists(place) for place in places)
 
 
+def is_readable(root: bytes, path: bytes) -> bool:
+    """Tell whether a directory can be listed; what is none, or gone, is not asked about."""
+    try:
+        with beneath.opened_directory(root, path) as directory, os.scandir(directory):
+            return True
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+
+
 def _single(root: bytes, path: bytes) -> Iterator[Found]:
     name = path.rpartition(b"/")[2]
     if not is_media(name):

@@ -196,6 +196,7 @@ def _task_place(cursor: str) -> tuple[float, str]:
 def _file_place(cursor: str) -> tuple[bytes, int]:
     path, _, file_id = cursor.partition("_")
     try:
-        return bytes.fromhex(path), int(file_id[:18])  # more digits than any id; a column could not be compared
+        # more than 18 digits are no id, and could not be compared with a column
+        return bytes.fromhex(path), int(file_id[:18])
     except ValueError:
         raise UsageError(f"cursor {cursor!r} is not one that a page gave") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from pipeline.errors import ConflictError
 from pipeline.queue.changes import HELD, Change, Values
@@ -105,15 +105,17 @@ class Requests(Statements):
     def retry(self, task_id: str) -> tuple[Task, int]:
         """Failed, quarantined and cancelled files → queued with attempts and crashes 0; the task is active again.
 
-        A task with no such file stays as it is. Returns the task and how many files are tried again.
+        Not those that failed before any stage had them (a bad whisper.toml, a link that leaves the workdir): ingest
+        takes them in when that is mended. A task with no such file stays as it is. Returns the task and how many files
+        are tried again.
         Raises NotFoundError; ConflictError when another task of that directory is active.
         """
 
         def run(change: Change) -> tuple[Task, int]:
             found = change.get_task(task_id)
-            again = change.files(
-                [file.c.task_id == task_id], FileState.QUEUED, among=_RETRIED, values=_AFRESH
-            )
+            had = or_(file.c.token > 0, ~guard(file.c.state, FAILURES))
+            mine = [file.c.task_id == task_id, had]
+            again = change.files(mine, FileState.QUEUED, among=_RETRIED, values=_AFRESH)
             if again and found.state not in ACTIVE and change.reopen_task(task_id) is None:
                 raise ConflictError(f"another task of the directory of {task_id} is active")
             return change.get_task(task_id), len(again)

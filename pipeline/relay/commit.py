@@ -96,6 +96,15 @@ class Committer:
                 )
         return Put(prepared.outputs, prepared.warnings)
 
+    def can_put(self, path: bytes) -> bool:
+        """Tell whether the place of a source's outputs is there and writable."""
+        folder, _ = split(path)
+        try:
+            with self._directory(folder, create=True) as directory:
+                return os.access(b".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)
+        except OutputsUnwritableError:
+            return False
+
     def is_there(self, file: MediaFile) -> Put | None:
         """Return the outputs of a file whose commit was begun before a crash, completing it if it can be; else None."""
         if not file.output_sha256:

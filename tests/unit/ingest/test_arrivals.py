@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLR0913, PLR0917 - a test asks for the fixtures it needs
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.ingest import evidence
+from pipeline.errors import UnavailableError
+from pipeline.ingest import beneath, evidence
 from pipeline.ingest import intake as intake_module
 from pipeline.ingest.intake import Intake
+from pipeline.provenance import read_provenance
 from pipeline.queue.records import Lease
+from pipeline.queue.rows import lease_of
 from pipeline.queue.store import TaskStore
 from pipeline.tasks import FileState, Fingerprint, MediaFile, Problem, Source, TaskState
 
@@ -489,3 +493,106 @@ def test_names_that_are_not_utf8_or_odd_pass(
     intake.notice_all(Source.WATCH)
     clock.run(6)
     assert states() == {name: [S.QUEUED] for name in names}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_mount_with_the_hiccups_does_not_look_like_work_never_done(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    transcribe: Callable[..., Path],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    """What cannot be read now is asked again later; the others do not wait for it."""
+    transcribe(put("a/done.mp3"))
+    put("a/new.mp3")
+
+    def read(name: bytes, directory: int) -> Any:
+        if name == b"done.json":
+            raise OSError(number, os.strerror(number))
+        return read_provenance(name, directory)
+
+    monkeypatch.setattr("pipeline.outputs.read_provenance", read)
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    assert states() == {b"a/new.mp3": [S.SETTLING]}
+    with pytest.raises(UnavailableError):
+        intake.submit("a/done.mp3", Source.API)
+    monkeypatch.undo()
+    assert intake.submit("a/done.mp3", Source.API).state is TaskState.COMPLETED
+
+
+def test_a_ready_file_whose_transcript_cannot_be_looked_for_goes_on_settling(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is queued when that can be told."""
+    put("a/x.mp3")
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+
+    def read(_name: bytes, _directory: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr("pipeline.outputs.read_provenance", read)
+    clock.run(12)
+    assert states() == {b"a/x.mp3": [S.SETTLING]}
+    monkeypatch.undo()
+    clock.run(12)
+    assert states() == {b"a/x.mp3": [S.QUEUED]}
+
+
+def test_a_directory_that_cannot_be_opened_does_not_hide_the_others(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    states: Callable[[], dict[bytes, list[FileState]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is said in the log, and a request for it ends with a word about it."""
+    put("a/x.mp3")
+    put("b/y.mp3")
+    opened = beneath.opened_directory
+
+    def refused(root: bytes, path: bytes) -> Any:
+        if path == b"a":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(root, path)
+
+    monkeypatch.setattr("pipeline.ingest.beneath.opened_directory", refused)
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    assert states() == {b"b/y.mp3": [S.SETTLING]}
+    task = intake.submit("a", Source.API)
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "unreadable")
+
+
+def test_outputs_that_could_not_be_written_are_tried_again_once_they_can(
+    make_intake: Callable[..., Intake],
+    make_clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
+    """The same row, so that its finished windows are used; not before its directory is writable."""
+    writable: list[bytes] = []
+    intake = make_intake(can_put=writable.__contains__)
+    clock = make_clock(intake)
+    path = put("a/x.mp3")
+    intake.notice_all(Source.RESCAN)
+    clock.run(7)
+    (row,) = store.lease("worker", 1)
+    store.fail(lease_of(row), Problem(code="outputs_unwritable", message="a: permission denied"))
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    assert states() == {path: [S.FAILED]}
+    writable.append(path)
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    (again,) = store.in_state(S.QUEUED)
+    assert (again.id, again.attempts) == (row.id, 0)

@@ -94,7 +94,9 @@ def test_a_retry_with_nothing_to_do_leaves_the_task_as_it_ended(
 def test_a_retry_is_refused_while_another_task_of_the_directory_is_active(
     store: TaskStore, task: Task, add: Add
 ) -> None:
-    failed = add(state=FileState.FAILED, error=PROBLEM)
+    add()
+    (leased,) = store.lease("w", 1)
+    failed = store.fail(lease_of(leased), PROBLEM)
     store.end_task(task.id)
     store.open_task(b"talks", Source.API, {})
     with pytest.raises(ConflictError):
@@ -102,6 +104,25 @@ def test_a_retry_is_refused_while_another_task_of_the_directory_is_active(
     assert store.file(failed.id) == failed
     with pytest.raises(NotFoundError):
         store.retry("none")
+
+
+def test_a_retry_leaves_what_no_stage_may_have_as_it_is(store: TaskStore, task: Task, add: Add) -> None:
+    """A file with a bad whisper.toml would be done without its options."""
+    refused = add(state=FileState.FAILED, error=PROBLEM)
+    store.end_task(task.id)
+    ended, count = store.retry(task.id)
+    assert (ended.state, count) == (TaskState.FAILED, 0)
+    assert store.file(refused.id) == refused
+
+
+def test_a_task_whose_files_went_elsewhere_ends_as_they_do(store: TaskStore, task: Task, add: Add) -> None:
+    """Not before, and not as failed."""
+    add(b"talks/in/a.mp3")
+    store.open_task(b"talks/in", Source.API, {}, along=True)
+    assert store.end_task(task.id).state is TaskState.PENDING
+    (leased,) = store.lease("w", 1)
+    store.gone(lease_of(leased))
+    assert store.end_task(task.id).state is TaskState.COMPLETED
 
 
 def test_a_healed_file_makes_its_task_active_again(store: TaskStore, task: Task, add: Add) -> None:
