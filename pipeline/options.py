@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import types
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -25,6 +26,19 @@ MODELS = (
     "large-v1", "large-v2", "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
 FORMATS = ("txt", "srt", "vtt", "tsv", "json")
+PROMPT_CHARS = 4000  # the model reads about the last 900; provenance keeps all
+LAST_TOKEN = 51_865  # of the largest vocabulary
+RANGES: dict[str, tuple[float, float]] = {  # as whisper refuses them, or could do nothing with them
+    "temperature": (0.0, 1.0),
+    "temperature_increment_on_fallback": (0.01, 1.0),
+    "patience": (0.01, 100.0),
+    "length_penalty": (0.0, 1.0),
+    "no_speech_threshold": (0.0, 1.0),
+    "compression_ratio_threshold": (0.0, math.inf),
+    "hallucination_silence_threshold": (0.0, math.inf),
+    "best_of": (1, 100),
+    "beam_size": (1, 100),
+}
 WORD_OPTIONS = ("highlight_words", "max_line_width", "max_line_count", "max_words_per_line")
 
 
@@ -181,7 +195,42 @@ def _formats(value: Any) -> tuple[str, ...]:
     return tuple(word for word in FORMATS if word in words)
 
 
-_SPECIAL = {"language": _language, "model": _model, "output_format": _formats}
+def _prompt(value: Any) -> str | None:
+    prompt: str | None = _typed("initial_prompt", value, _HINTS["initial_prompt"])
+    if prompt and len(prompt) > PROMPT_CHARS:
+        raise BadOptionsError(f"initial_prompt has {len(prompt)} characters: at most {PROMPT_CHARS}")
+    return prompt
+
+
+def _tokens(value: Any) -> str:
+    text: str = _typed("suppress_tokens", value, str)
+    for word in text.split(",") if text else ():
+        if not re.fullmatch(r"\s*(-1|\d{1,5})\s*", word, re.ASCII) or int(word) > LAST_TOKEN:
+            raise BadOptionsError(
+                f"suppress_tokens {text!r}: give -1, or token ids of 0 to {LAST_TOKEN} with commas between"
+            )
+    return text
+
+
+def _clips(value: Any) -> str:
+    text: str = _typed("clip_timestamps", value, str)
+    words = [word.strip() for word in text.split(",")] if text else []
+    if not all(re.fullmatch(r"\d{1,9}(\.\d*)?", word, re.ASCII) for word in words):
+        raise BadOptionsError(f"clip_timestamps {text!r}: give seconds with commas between, as in 0,30,60")
+    times = [float(word) for word in words]
+    if times != sorted(times):
+        raise BadOptionsError(f"clip_timestamps {text!r}: each time must be later than the one before")
+    return text
+
+
+_SPECIAL = {
+    "language": _language,
+    "model": _model,
+    "initial_prompt": _prompt,
+    "suppress_tokens": _tokens,
+    "clip_timestamps": _clips,
+    "output_format": _formats,
+}
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
@@ -205,6 +254,10 @@ def _fits(choice: Any, value: Any) -> bool:
 def _in_range(name: str, value: Any) -> Any:
     if type(value) is int and value < 1:
         raise BadOptionsError(f"{name} must be at least 1, not {value}")
+    low, high = RANGES.get(name, (-math.inf, math.inf))
+    if isinstance(value, (int, float)) and not low <= value <= high:
+        bounds = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+        raise BadOptionsError(f"{name} must be {bounds}, not {value:g}")
     if isinstance(value, str) and "\0" in value:
         raise BadOptionsError(f"{name} holds a NUL character")
     return value
