@@ -569,3 +569,16 @@ def test_what_was_committed_is_there(committer: Committer) -> None:
     assert committer.is_there(media(output_sha256=prepared.sha256)) == put
     assert committer.is_there(media(output_sha256="0" * 64)) is None
     assert committer.is_there(replace(media(), output_sha256=None)) is None
+
+
+def test_whether_outputs_could_be_put_is_told_without_writing_any(
+    committer: Committer, root: Path, tmp_path: Path
+) -> None:
+    """A place that is gone, or led to by a link out of the workdir, is none."""
+    (tmp_path / "outside").mkdir()
+    (root / "out").symlink_to(tmp_path / "outside")
+    before = sorted(root.rglob("*"))
+    assert committer.can_put(b"a/talk.mp3")
+    assert not committer.can_put(b"gone/talk.mp3")
+    assert not committer.can_put(b"out/talk.mp3")
+    assert sorted(root.rglob("*")) == before
