@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from api import mounting
 from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
 from pipeline import VERSION, logs
 from pipeline.errors import PipelineError
@@ -63,7 +66,7 @@ def transcribe(ctx: click.Context, /, paths: tuple[Path, ...], **_flags: Any) ->
     """Transcribe files or directories now; run again, it does only what is not done."""
     from api.oneshot import transcribe as run
 
-    settings, named = _settings(ctx)
+    settings, named = _settings(ctx, quiet=True)
     ctx.exit(run(settings, paths, named))
 
 
@@ -136,8 +139,12 @@ def doctor(ctx: click.Context, /, **_flags: Any) -> None:
     ctx.exit(0 if all(finding.good for finding in findings) else 1)
 
 
-def _settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
+def _settings(ctx: click.Context, *, quiet: bool = False) -> tuple[Settings, dict[str, Any]]:
+    """Return what was told; quiet: only warnings are logged where no level was asked for."""
     settings, named = build_settings(ctx)
+    if quiet and ctx.parent and ctx.parent.get_parameter_source("log_level") is ParameterSource.DEFAULT:
+        settings = replace(settings, log_level="warning")
+    mounting.normalise(settings.mounting_path)
     cron.parse(settings.rescan_cron)
     if settings.work_hours:
         parse_work_hours(settings.work_hours)

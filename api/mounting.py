@@ -7,13 +7,20 @@ from urllib.parse import quote
 
 from starlette.routing import Match
 
+from pipeline.errors import BadOptionsError
+
 if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def normalise(mounting_path: str) -> str:
-    """Return the prefix as ASGI's root_path: "" for none, else with one leading and no trailing slash."""
+    """Return the prefix as ASGI's root_path: "" for none, else with one leading and no trailing slash.
+
+    Raises BadOptionsError for what is no path, such as a whole URL.
+    """
+    if "://" in mounting_path or set(mounting_path) & set("?#%\\") or not mounting_path.isprintable():
+        raise BadOptionsError(f"mounting_path {mounting_path!r}: give the path alone, such as /whisper")
     return "".join(f"/{part}" for part in mounting_path.split("/") if part)
 
 

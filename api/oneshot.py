@@ -15,11 +15,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from api.reach import Remote, find_service
 from api.service import Core
 from api.stages import devices
-from pipeline.errors import NotFoundError, PipelineError
+from pipeline.errors import EnvironmentUnusableError, UsageError
 from pipeline.ingest.writers import ignore_lease_signals
 from pipeline.settings import queue_place
 from pipeline.status import task_answer
-from pipeline.tasks import FAILURES, Source, TaskState
+from pipeline.tasks import FAILURES, Source, TaskState, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 LOOK_S = 0.25
 LINE_S = 10.0  # between plain lines where there is no terminal
 ENDED = frozenset(TaskState) - {TaskState.PENDING, TaskState.RUNNING}
-PAGE = 1000
+INTERRUPTED = 130  # as shells say of SIGINT
 
 
 class Follows(Protocol):
     """Where the tasks of this call are followed: a service, or our own core."""
+
+    parting: str  # what becomes of the work after Ctrl-C
 
     def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
         """Take a path in and return its task's id."""
@@ -58,13 +60,13 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
     inside = all(path.is_relative_to(settings.workdir) for path in wanted)
     service = find_service(queue_place(settings).folder) if inside and settings.workdir.exists() else None
     if service:
-        return _follow(_Service(service), wanted, settings.workdir, named)
+        return _interruptible(_Service(service), wanted, settings.workdir, named)
     ignore_lease_signals()
     own = settings if inside else _elsewhere(settings, wanted)
     core = Core(own, devices(own), unattended=False)
     core.start()
     try:
-        return _follow(_Own(core), wanted, own.workdir, named)
+        return _interruptible(_Own(core), wanted, own.workdir, named)
     finally:
         core.stop()
 
@@ -72,7 +74,7 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
 def _pieces(path: Path, workdir: Path) -> list[Path]:
     """Return what a path given by hand stands for: the workdir itself is all its folders and its loose files."""
     if not path.exists():
-        raise NotFoundError(f"{path} does not exist")
+        raise UsageError(f"{path} does not exist")
     if path != workdir:
         return [path]
     return [path, *sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))]
@@ -88,11 +90,13 @@ def _elsewhere(settings: Settings, paths: Sequence[Path]) -> Settings:
 
 
 class _Service:
+    parting = "interrupted: the service goes on with it; cancel it with `cancel PATH`"
+
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
     def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
-        body = {"dirname": os.fsdecode(dirname), **named}
+        body = {"dirname": display(dirname), **named}
         task_id: str = self._remote.ask("POST", "/transcription", body)["task_id"]
         return task_id
 
@@ -108,6 +112,8 @@ class _Service:
 
 
 class _Own:
+    parting = "interrupted: what is finished is kept; run the same again to go on"
+
     def __init__(self, core: Core) -> None:
         self._core = core
 
@@ -140,6 +146,14 @@ class _Own:
         )
 
 
+def _interruptible(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:
+    try:
+        return _follow(there, paths, root, named)
+    except KeyboardInterrupt:
+        print(there.parting, file=sys.stderr)
+        return INTERRUPTED
+
+
 def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:
     tasks = {there.submit(os.fsencode(path.relative_to(root)) or b".", named): path for path in paths}
     with _Board(tasks) as board:
@@ -149,7 +163,7 @@ def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[st
             if all(answer["task_status"] in ENDED for answer in answers.values()):
                 break
             if trouble := there.trouble():
-                raise PipelineError(trouble)
+                raise EnvironmentUnusableError(trouble)
             time.sleep(LOOK_S)
     wrong = [
         word for task_id, path in tasks.items() for word in _complaints(there, answers[task_id], path, root)
@@ -163,7 +177,7 @@ def _complaints(there: Follows, answer: Mapping[str, Any], path: Path, root: Pat
     if answer["task_status"] == TaskState.CANCELLED:
         yield f"{answer['dirname']}: cancelled"
     elif answer["error"]:
-        yield f"{answer['dirname']}: {answer['error']['message']}"
+        yield str(answer["error"]["message"])
     for file in there.failures(answer["task_id"]):
         source = root / file["path"]
         if source.is_relative_to(path) and (os.path.lexists(source) or "\\x" in file["path"]):

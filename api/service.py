@@ -83,9 +83,9 @@ class Core:
 
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
-        if self.place.note:
-            logger.warning("%s", self.place.note)
         if self._unattended:
+            for note in filter(None, (self.place.note, self.database.note)):
+                logger.warning("%s", note)
             if self.settings.watch:
                 self.watch.start()
             self.rescan.start()

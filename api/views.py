@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from api.forgetting import forget as erase
 from api.reach import find_service
 from pipeline import VERSION
-from pipeline.errors import ConflictError, NotFoundError
+from pipeline.errors import NotFoundError
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
 from pipeline.relay.commit import Committer
@@ -71,15 +72,23 @@ def act(settings: Settings, verb: str, what: str) -> None:
 
 
 def forget(settings: Settings, paths: Sequence[Path]) -> None:
-    """Erase outputs, rows and checkpoints of sources below the workdir."""
-    if find_service(queue_place(settings).folder):
-        raise ConflictError("stop the service first: forget must be the only one at work")
+    """Erase outputs, rows and checkpoints of sources below the workdir, through the service if one runs."""
+    places = [_inside(settings, path) for path in paths]
+    service = find_service(queue_place(settings).folder)
+    if service:
+        for place in places:
+            _say_forgotten(place, service.ask("POST", "/forget", {"path": display(place)})["erased"])
+        return
     committer = Committer(settings.workdir, settings.output_dir, VERSION)
     with _store(settings, readonly=False) as store:
-        for path in paths:
-            inside = _inside(settings, path)
-            erased = [name for file in store.forget(inside) for name in committer.erase(file.path)]
-            print(f"{display(inside)}: forgotten, {len(erased)} files erased")
+        for place in places:
+            _say_forgotten(place, erase(store, committer, settings.workdir, place))
+
+
+def _say_forgotten(place: bytes, erased: Sequence[object]) -> None:
+    print(
+        f"{display(place)}: forgotten, {len(erased)} files erased; a recording that stays here is new again"
+    )
 
 
 def _find(store: TaskStore, settings: Settings, what: str) -> Task:

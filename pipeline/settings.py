@@ -111,6 +111,8 @@ def prepare_workdir(settings: Settings) -> None:
     """Create the workdir if missing and see that outputs can be written; WorkdirUnusableError says what would fit."""
     try:
         settings.workdir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise WorkdirUnusableError(f"{settings.workdir} is a file; the workdir must be a folder") from error
     except OSError as error:
         raise WorkdirUnusableError(f"{settings.workdir}: {error.strerror}") from error
     if not os.access(settings.workdir, os.R_OK | os.X_OK):

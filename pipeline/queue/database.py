@@ -116,7 +116,7 @@ def _own(path: Path, lock: int) -> Database:
             raise EnvironmentUnusableError(sqlite.damaged(path, what))
         migrate.upgrade(path, journal)
     if note:
-        logger.warning("%s", note)
+        logger.info("%s", note)  # a service warns of it, too
     return Database(path, journal=journal, note=note, lock=lock)
 
 

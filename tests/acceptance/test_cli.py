@@ -1,0 +1,200 @@
+"""The command line as people live it: what is printed, what is left, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.harness import ROOT, Service, tone, until
+
+
+def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program on a workdir to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | env,
+    )
+
+
+def transcribe(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Transcribe with the fake engine."""
+    return run(workdir, "transcribe", *words, "--engine", "fake", **env)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """Return a workdir with one recording in a folder."""
+    tone(tmp_path / "workdir/talks/a.wav")
+    return tmp_path / "workdir"
+
+
+def test_transcribe_does_its_work_in_few_words_and_only_once(workdir: Path) -> None:
+    """Plain lines without log noise; a second run finds all done; a new file is done alone."""
+    first = transcribe(workdir, str(workdir / "talks"))
+    assert first.returncode == 0
+    assert "talks: completed 100%" in first.stderr
+    assert [word for word in ("WARNING", "INFO", "SQLite") if word in first.stderr] == []
+    stamp = (workdir / "talks/a.json").stat().st_mtime_ns
+    tone(workdir / "talks/b.wav", pitch=500)
+    assert transcribe(workdir, str(workdir / "talks")).returncode == 0
+    assert (workdir / "talks/b.txt").exists()
+    assert (workdir / "talks/a.json").stat().st_mtime_ns == stamp
+
+
+def test_a_log_level_that_is_asked_for_is_given(workdir: Path) -> None:
+    """Quiet is only the default."""
+    told = run(workdir, "--log_level", "info", "transcribe", str(workdir / "talks"), "--engine", "fake")
+    assert "INFO    transcriber started" in told.stderr.replace("whisper", "")
+
+
+def test_a_failed_file_is_named_and_the_exit_code_is_1(workdir: Path) -> None:
+    """The others are done."""
+    (workdir / "talks/bad.mp3").write_bytes(b"no sound")
+    ended = transcribe(workdir, str(workdir / "talks"))
+    assert ended.returncode == 1
+    assert "talks/bad.mp3: The content is not audio or video" in ended.stderr
+    assert (workdir / "talks/a.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["transcribe", "nowhere"], 2, "nowhere does not exist"),
+        (["transcribe", "notes.txt"], 2, "notes.txt is neither a directory nor a media file by its name"),
+        (["transcribe", "empty"], 1, "empty holds no audio or video file"),
+        (["transcribe", "talks", "--temperature", "3"], 2, "temperature must be 0 to 1"),
+        (["transcribe", "talks", "--model_size", "./nonexistent.pt"], 3, "neither a model's name nor a file"),
+        (["start-service", "--mounting_path", "http://x/y"], 2, "give the path alone"),
+        (["start-service", "--rescan_cron", "99 * * * *"], 2, "outside 0-59"),
+        (["--config", "bad.toml", "start-service"], 2, "bad.toml"),
+        (["fetch-model", "nonsense"], 2, "not one of"),
+        (["status", "nothing"], 1, "there is no queue at"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_gets_words_and_a_code_never_a_traceback(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, said: str
+) -> None:
+    """2 is the caller's, 3 the environment's."""
+    (workdir / "notes.txt").write_text("hi")
+    (workdir / "bad.toml").write_text("port = = 5")
+    (workdir / "empty").mkdir()
+    monkeypatch.chdir(workdir)
+    ended = run(workdir, *words)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False)
+    assert said in ended.stderr
+
+
+def test_a_port_or_workdir_that_cannot_be_used_is_exit_3(tmp_path: Path, workdir: Path) -> None:
+    """With what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run(workdir, "start-service", "--port", port, "--engine", "fake")
+    assert (ended.returncode, "choose another --port" in ended.stderr) == (3, True)
+    (tmp_path / "file").write_text("")
+    ended = run(tmp_path / "file", "start-service", "--engine", "fake")
+    assert (ended.returncode, "is a file; the workdir must be a folder" in ended.stderr) == (3, True)
+
+
+def test_ctrl_c_keeps_what_is_finished(workdir: Path) -> None:
+    """130 as shells say, with a word; run again, the rest is done."""
+    for number in range(6):
+        tone(workdir / f"talks/{number}.wav", pitch=600 + number)
+    command = [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), "transcribe"]
+    command += [str(workdir / "talks"), "--engine", "fake"]
+    env = os.environ | {"WHISPER_FAKE_DELAY": "1", "WHISPER_FAKE_BATCH": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    until(lambda: list((workdir / "talks").glob("*.json")))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted: what is finished is kept" in said
+    assert "Traceback" not in said
+    assert transcribe(workdir, str(workdir / "talks")).returncode == 0
+    assert len(list((workdir / "talks").glob("*.srt"))) == 7
+
+
+def test_a_read_only_source_with_an_output_dir_gets_nothing_but_read(tmp_path: Path) -> None:
+    """Outside any workdir; state lies in the state directory, texts in the output directory."""
+    folder = tmp_path / "archive/talks"
+    tone(folder / "a.wav")
+    folder.chmod(0o555)
+    state = str(tmp_path / "state")
+    ended = transcribe(
+        tmp_path / "unused", str(folder), "--output_dir", str(tmp_path / "out"), WHISPER_STATE_DIR=state
+    )
+    folder.chmod(0o755)
+    assert ended.returncode == 0, ended.stderr
+    assert [each.name for each in (tmp_path / "archive").rglob("*")] == ["talks", "a.wav"]
+    assert list((tmp_path / "out").rglob("a.txt"))
+
+
+def test_status_retry_cancel_and_forget_without_a_service(workdir: Path) -> None:
+    """From the database alone."""
+    (workdir / "talks/bad.mp3").write_bytes(b"no sound")
+    transcribe(workdir, str(workdir / "talks"))
+    assert "partial" in run(workdir, "status").stdout
+    failed = run(workdir, "status", "--failed").stdout
+    assert "bad.mp3" in failed
+    assert "a.wav" not in failed
+    assert "will be tried again" in run(workdir, "retry", "talks").stdout
+    assert "cancelled" in run(workdir, "cancel", "talks").stdout
+    assert run(workdir, "cancel", "talks").returncode == 1
+    ended = run(workdir, "forget", str(workdir / "talks"))
+    assert "talks: forgotten, 5 files erased" in ended.stdout
+    assert sorted(each.name for each in (workdir / "talks").glob("[ab]*")) == ["a.wav", "bad.mp3"]
+
+
+def test_the_same_through_a_running_service(workdir: Path, service: Callable[..., Service]) -> None:
+    """Nobody has to stop it: the commands find it and ask; a name that is not UTF-8 too."""
+    running = service().start()
+    running.done("talks")
+    assert "completed" in run(workdir, "status", "talks").stdout + run(workdir, "status").stdout
+    (workdir / "caf\udce9").mkdir()
+    tone(workdir / "caf\udce9/b.wav", pitch=700)
+    ended = transcribe(workdir, os.fsdecode(b"%s/caf\xe9" % os.fsencode(workdir)))
+    assert ended.returncode == 0, ended.stderr
+    assert (workdir / "caf\udce9/b.txt").exists()
+    (workdir / "talks/a.wav").rename(workdir.parent / "a.wav")
+    ended = run(workdir, "forget", "talks")
+    assert ended.returncode == 0, ended.stderr
+    assert [each.suffix for each in (workdir / "talks").glob("a.*")] == []
+
+
+def test_doctor_says_one_line_each(workdir: Path, tmp_path: Path) -> None:
+    """And fails where there is no model."""
+    cache = str(tmp_path / "cache")
+    ended = run(workdir, "--path2whisper_cache", cache, "doctor", "--model_size", "./none.pt")
+    assert ended.returncode == 1
+    assert [line[:4] for line in ended.stdout.splitlines()].count("FAIL") == 1
+    assert "Traceback" not in ended.stderr
+
+
+def test_ffmpeg_dies_with_its_worker(workdir: Path, service: Callable[..., Service]) -> None:
+    """Even when the worker is killed while FFmpeg waits for room; its limits are those we set."""
+    tone(workdir / "long/a.wav", seconds=900)
+    running = service(env={"WHISPER_FAKE_DELAY": "5", "WHISPER_FAKE_BATCH": "1"}).start()
+    running.post("long")
+
+    def decoders() -> list[Path]:
+        places = [Path(f"/proc/{each.pid}") for each in running.find("child").children()]
+        return [each for each in places if b"ffmpeg" in (each / "cmdline").read_bytes().split(b"\0")[0]]
+
+    found = until(lambda: len(decoders()) > 1 and decoders())  # those of both recordings
+    limits = (found[0] / "limits").read_text()
+    assert f"Max address space         {2 << 30} " in limits
+    assert "Max file size             0 " in limits
+    running.kill("child")
+    until(lambda: not any(each.exists() and (each / "cmdline").read_bytes() for each in found), 5)
