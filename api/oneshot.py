@@ -7,11 +7,9 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
+from api.board import Board
 from api.reach import Remote, find_service
 from api.service import Core
 from api.stages import devices
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 LOOK_S = 0.25
-LINE_S = 10.0  # between plain lines where there is no terminal
 ENDED = frozenset(TaskState) - {TaskState.PENDING, TaskState.RUNNING}
 INTERRUPTED = 130  # as shells say of SIGINT
 
@@ -156,7 +153,8 @@ def _interruptible(there: Follows, paths: Sequence[Path], root: Path, named: Map
 
 def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:
     tasks = {there.submit(os.fsencode(path.relative_to(root)) or b".", named): path for path in paths}
-    with _Board(tasks) as board:
+    names = {task_id: display(os.fsencode(path.name)) for task_id, path in tasks.items()}
+    with Board(names) as board:
         while True:
             answers = {task_id: there.answer(task_id) for task_id in tasks}
             board.show(answers)
@@ -182,58 +180,3 @@ def _complaints(there: Follows, answer: Mapping[str, Any], path: Path, root: Pat
         source = root / file["path"]
         if source.is_relative_to(path) and (os.path.lexists(source) or "\\x" in file["path"]):
             yield str(file["error"]["message"])
-
-
-class _Board:
-    """Progress on a terminal as bars, elsewhere as plain lines now and then."""
-
-    def __init__(self, tasks: Mapping[str, Path]) -> None:
-        self._console = Console(stderr=True)
-        columns = (
-            *(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()),
-            *(TextColumn("{task.fields[pace]}"), TimeElapsedColumn()),
-        )
-        self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._rows = {
-            task_id: self._bars.add_task(path.name, total=1.0, pace="") for task_id, path in tasks.items()
-        }
-        self._names = {task_id: path.name for task_id, path in tasks.items()}
-        self._said = 0.0
-        self._states: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._bars.stop()
-
-    def show(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Show how far each task is, its real-time factor and the time left."""
-        for task_id, answer in answers.items():
-            self._bars.update(self._rows[task_id], completed=answer["progress"], pace=_pace(answer))
-        if not self._console.is_terminal:
-            self._lines(answers)
-
-    def _lines(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
-        states = {task_id: answer["task_status"] for task_id, answer in answers.items()}
-        now = time.monotonic()
-        if states == self._states and now - self._said < LINE_S:
-            return
-        self._states, self._said = states, now
-        for task_id, answer in answers.items():
-            words = (
-                f"{self._names[task_id]}: {answer['task_status']}",
-                f"{answer['progress']:.0%}",
-                _pace(answer),
-            )
-            print(*filter(None, words), file=sys.stderr)
-
-
-def _pace(answer: Mapping[str, Any]) -> str:
-    words = []
-    if answer.get("realtime_factor"):
-        words.append(f"{answer['realtime_factor']:.1f}x")
-    if answer["eta_seconds"] is not None and answer["task_status"] == TaskState.RUNNING:
-        words.append(f"{answer['eta_seconds']:.0f} s left")
-    return " ".join(words)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.tasks import Task
 
 LISTED = 50
+PIPED_WIDTH = 10_000  # columns: what is piped into another program is not wrapped
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def _print_tasks(store: TaskStore, tasks: Sequence[Task]) -> None:
         )
         files = " ".join(f"{number} {state}" for state, number in answer["counts"].items() if number)
         table.add_row(task.id, answer["dirname"], task.state, f"{answer['progress']:.0%}", files)
-    Console().print(table)
+    _print(table)
 
 
 def _print_files(store: TaskStore, tasks: Sequence[Task], *, only_failed: bool) -> None:
@@ -131,4 +132,11 @@ def _print_files(store: TaskStore, tasks: Sequence[Task], *, only_failed: bool) 
             answer: dict[str, Any] = file_answer(file)
             why = answer["error"]["message"] if answer["error"] else "; ".join(answer["warnings"])
             table.add_row(answer["path"], answer["status"], f"{answer['progress']:.0%}", why)
-    Console().print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    console = Console(markup=False, highlight=False, emoji=False)  # names may hold [brackets] and :colons:
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(table)

@@ -10,12 +10,11 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.service import Core
-
 from pipeline.errors import ConflictError
 from pipeline.options import Options
 from pipeline.provenance import Duration, ModelRecord, Provenance, source_record
-from pipeline.relay.drafts import Draft
 from pipeline.queue.records import NewFile
+from pipeline.relay.drafts import Draft
 from pipeline.settings import Settings
 from pipeline.tasks import FileState, Fingerprint, Source
 from tests.unit.api.conftest import make_folder
