@@ -78,7 +78,7 @@ class Requests:
     def submit(self, request: Request) -> Task:
         """Return the request's task: the active one, the one that did it all, or a new one."""
         found = [each for each in scan(self._root, request.path) if self._wants(request, each)]
-        written = {} if request.force else self._written(found)
+        written = {} if request.force else self._written(request.path, found)
         with self._admitting:
             return self._admit(request, found, written) if found else self._without_media(request)
 
@@ -92,14 +92,18 @@ class Requests:
     def _wants(self, request: Request, found: Found) -> bool:
         return selects(request.path, request.options, found.path)
 
-    def _written(self, found: Sequence[Found]) -> dict[bytes, Written]:
+    def _written(self, path: bytes, found: Sequence[Found]) -> dict[bytes, Written | None]:
+        """Look for transcripts before anybody has to wait for it; of files that wait for a stage none is asked."""
+        waiting = self._store.waiting(path)
+        return {each.path: self._transcript(each) for each in found if each.path not in waiting}
+
+    def _transcript(self, found: Found) -> Written | None:
         try:
-            looked = {each.path: self._evidence.written(each.path, each.fingerprint) for each in found}
+            return self._evidence.written(found.path, found.fingerprint)
         except OSError as error:
             raise UnavailableError(f"the transcripts there cannot be read now: {error}") from error
-        return {path: written for path, written in looked.items() if written}
 
-    def _admit(self, request: Request, found: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
+    def _admit(self, request: Request, found: Sequence[Found], written: dict[bytes, Written | None]) -> Task:
         plan = self._plan(request, found, written)
         active = {task.dirname: task for task in self._store.active_tasks()}
         task = active.get(request.path)
@@ -118,11 +122,14 @@ class Requests:
         self._render_again(request, plan)
         return self._store.task(task.id) or task
 
-    def _plan(self, request: Request, found: Sequence[Found], written: Mapping[bytes, Written]) -> _Plan:
+    def _plan(self, request: Request, found: Sequence[Found], written: dict[bytes, Written | None]) -> _Plan:
         rows = self._known(request.path)
         plan = _Plan()
         for each in found:
             standing = rows.get(each.path, ())
+            open_rows = [row for row in standing if row.state in OPEN]
+            if each.path not in written and not open_rows and not request.force:
+                written[each.path] = self._transcript(each)  # it waited a moment ago
             verdict = judge.asked(
                 each.fingerprint,
                 standing,
@@ -130,7 +137,6 @@ class Requests:
                 written=written.get(each.path),
                 force=request.force,
             )
-            open_rows = [row for row in standing if row.state in OPEN]
             plan.waiting += [row for row in open_rows if row.state in WAITING]
             plan.held += [row for row in open_rows if row.state not in WAITING]
             if verdict is Verdict.NEW or self._waits_for_less(request, open_rows):
@@ -173,7 +179,7 @@ class Requests:
         folders = FolderOptions(self._root)
         return [new_file(each, request.named, folders, request.priority) for each in plan.new]
 
-    def _answer(self, request: Request, plan: _Plan, written: Mapping[bytes, Written]) -> Task:
+    def _answer(self, request: Request, plan: _Plan, written: dict[bytes, Written | None]) -> Task:
         """Return the task that does or did it; where the queue remembers none, one that says it was done before."""
         at_it = [self._store.task(row.task_id) for row in (*plan.waiting, *plan.held)]
         last = self._store.last_task(request.path)
@@ -184,8 +190,10 @@ class Requests:
                 return task
         return self._all_skipped(request, plan.done, written)
 
-    def _all_skipped(self, request: Request, done: Sequence[Found], written: Mapping[bytes, Written]) -> Task:
-        files = [_skipped(each, written[each.path]) for each in done]
+    def _all_skipped(
+        self, request: Request, done: Sequence[Found], written: dict[bytes, Written | None]
+    ) -> Task:
+        files = [_skipped(each, made) for each in done if (made := written[each.path])]
         task, _ = self._store.open_task(
             request.path, request.source, request.options, callback_url=request.callback_url, files=files
         )

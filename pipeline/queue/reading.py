@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, case, delete, exists, func, select, tuple_
 
 from pipeline.errors import UsageError
-from pipeline.queue.matching import below, chunks
+from pipeline.queue.matching import below, chunks, guard, within
 from pipeline.queue.records import Event, Page, Seconds
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import done, event, file, one_of, standing, task
-from pipeline.tasks import ACTIVE, ENDED, FileState, MediaFile, Task, TaskState
+from pipeline.tasks import ACTIVE, ENDED, WAITING, FileState, MediaFile, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,6 +111,12 @@ class Reading(Statements):
             for each in map(to_file, connection.execute(select(file).where(where))):
                 rows.setdefault(each.path, []).append(each)
         return rows
+
+    def waiting(self, directory: bytes) -> set[bytes]:
+        """Return the paths below `directory` that wait for a stage."""
+        wait = select(file.c.path).where(within(directory), guard(file.c.state, WAITING))
+        with self._database.read() as connection:
+            return set(connection.scalars(wait))
 
     def done_twins(self, sha256: str) -> list[MediaFile]:
         """Return done rows (any path) of a source with this content."""

@@ -476,3 +476,16 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         os.fsencode(base / "workdir"),
     )
     database.close()
+
+
+def test_a_request_looks_for_no_transcript_of_a_file_that_waits(
+    post: Callable[..., Task], put: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty thousand files on their way answer in a second, not in six."""
+    put("a/x.mp3")
+    first = post("a")
+    put("a/y.mp3")
+    asked: list[bytes] = []
+    monkeypatch.setattr("pipeline.ingest.evidence.outputs.written_for", lambda *found: asked.append(found[2]))
+    assert post("a").id == first.id
+    assert asked == [b"a/y.mp3"]
