@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.mounts import is_remote
 from pipeline.queue.database import open_database
 from pipeline.settings import prepare_workdir, queue_place
-from pipeline.stage.ffmpeg import ffmpeg_binary
+from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,11 @@ import imageio_ffmpeg
 import psutil
 
 ROOT = Path(__file__).parents[1]
-ROLES = {"pipeline.stage.supervisor": "supervisor", "pipeline.stage.worker": "child", "ffmpeg": "FFmpeg"}
+ROLES = {
+    "pipeline.stage.supervise.supervisor": "supervisor",
+    "pipeline.stage.work.worker": "child",
+    "ffmpeg": "FFmpeg",
+}
 EVERY_S = 0.5
 
 

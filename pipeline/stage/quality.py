@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.relay.messages import Segment, Window
-    from pipeline.stage.cut import Clip
+    from pipeline.stage.pack.cut import Clip
 
 # What Whisper learned to say over silence: the ends of subtitled films and videos. Compared without case,
 # accents and punctuation; found inside a segment's text.

@@ -100,7 +100,9 @@ class Service:
         core = psutil.Process(self.process.pid)
         if name == "core":
             return core
-        module = {"supervisor": "pipeline.stage.supervisor", "child": "pipeline.stage.worker"}[name]
+        module = {"supervisor": "pipeline.stage.supervise.supervisor", "child": "pipeline.stage.work.worker"}[
+            name
+        ]
         for each in core.children(recursive=True):
             if module in each.cmdline():
                 return each

@@ -46,7 +46,7 @@ class Loader:
     def voice(self) -> Voice:
         """Return voice activity detection for one file."""
         if self.kind == "fake":
-            from pipeline.stage.cut import Everything
+            from pipeline.stage.pack.cut import Everything
 
             return Everything()
         from pipeline.stage.transcribe.voice import Voice as Silero

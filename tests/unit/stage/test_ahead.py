@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.options import Options
 from pipeline.relay.messages import Job
-from pipeline.stage.ahead import Ahead, Budget, Ended, Failed, Opened
-from pipeline.stage.blame import Blame
-from pipeline.stage.cut import Clip
+from pipeline.stage.decode.ahead import Ahead, Budget, Ended, Failed, Opened
+from pipeline.stage.pack.cut import Clip
+from pipeline.stage.work.blame import Blame
 
 RATE = 16_000
 TIMEOUT_S = 20.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadOptionsError
-from pipeline.stage.cut import BREAK, LONGEST, PAD, Cutter, parse_clips
+from pipeline.stage.pack.cut import BREAK, LONGEST, PAD, Cutter, parse_clips
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, WINDOW_SAMPLES, Span
 
 ALL = [(0.0, float("inf"))]

@@ -21,9 +21,9 @@ from pipeline.errors import (
     TooSlowError,
     UnreadableError,
 )
-from pipeline.stage.decode import Decoder
-from pipeline.stage.ffmpeg import Log, command, ffmpeg_binary
-from pipeline.stage.source import Source
+from pipeline.stage.decode.decoder import Decoder
+from pipeline.stage.decode.ffmpeg import Log, command, ffmpeg_binary
+from pipeline.stage.decode.source import Source
 
 RATE = 16_000
 
@@ -258,7 +258,7 @@ def test_the_hash_is_the_contents(tmp_path: Path) -> None:
 
 def test_a_decoder_that_says_nothing_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stall is noticed by time without a byte, and the process is gone afterwards."""
-    monkeypatch.setattr("pipeline.stage.decode.command", lambda *_: ["sleep", "60"])
+    monkeypatch.setattr("pipeline.stage.decode.decoder.command", lambda *_: ["sleep", "60"])
     write_wav(tmp_path / "a.wav")
     with Source(os.fsencode(tmp_path), b"a.wav") as source:
         with pytest.raises(TooSlowError), Decoder(source, stall_seconds=0.05) as decoder:

@@ -15,10 +15,10 @@ from whisper.decoding import DecodingResult
 from whisper.tokenizer import get_tokenizer
 
 from pipeline.options import Options
-from pipeline.stage.cut import Clip, to_float
-from pipeline.stage.exact import ExactTrack
-from pipeline.stage.spool import Spool
-from pipeline.stage.thresholds import temperatures
+from pipeline.stage.pack.cut import Clip, to_float
+from pipeline.stage.pack.exact import ExactTrack
+from pipeline.stage.pack.spool import Spool
+from pipeline.stage.pack.thresholds import temperatures
 from pipeline.stage.transcribe import mel
 from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE, Heard, Reply
 from pipeline.stage.transcribe.segments import cut

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.options import Options
-from pipeline.stage.cut import to_float
+from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.engine import OutOfMemory, Request
 
@@ -53,7 +53,7 @@ def test_memory_is_short_only_for_more_than_one_row() -> None:
 def test_worker_and_fake_engine_load_without_torch() -> None:
     """Everybody's end-to-end tests start it; and the service's own process must stay small."""
     program = (
-        "import sys, pipeline.stage.worker, pipeline.stage.transcribe.fake;"
+        "import sys, pipeline.stage.work.worker, pipeline.stage.transcribe.fake;"
         "sys.exit(bool({'torch', 'whisper', 'silero_vad'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

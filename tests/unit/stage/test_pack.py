@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.options import Options
 from pipeline.relay.messages import Window
-from pipeline.stage.cut import Clip
-from pipeline.stage.pack import PATIENCE_S, Packer
-from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
-from pipeline.stage.track import Track
+from pipeline.stage.pack.cut import Clip
+from pipeline.stage.pack.packer import PATIENCE_S, Packer
+from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.pack.track import Track
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply, Span
 
 FRENCH = Options(language="fr")

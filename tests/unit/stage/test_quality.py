@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.relay.messages import Segment, Window
-from pipeline.stage.cut import Clip
+from pipeline.stage.pack.cut import Clip
 from pipeline.stage.quality import file_warnings, window_warnings
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, Span
 

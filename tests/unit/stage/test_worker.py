@@ -32,16 +32,17 @@ from pipeline.relay.messages import (
     decode,
     encode,
 )
-from pipeline.stage.cut import to_float
-from pipeline.stage.inbox import Channel, Inbox
+from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.load import Loader
-from pipeline.stage.worker import Stage
+from pipeline.stage.work.inbox import Channel, Inbox
+from pipeline.stage.work.worker import Stage
 
 RATE = 16_000
 DEADLY_VOICE = """
 import os, sys
-from pipeline.stage import cut, worker
+from pipeline.stage.pack import cut
+from pipeline.stage.work import worker
 cut.Everything.__init__ = lambda self: os.abort()
 sys.exit(worker.main())
 """
@@ -125,7 +126,7 @@ class Worker:
 class Process(Worker):
     """A worker in a process of its own."""
 
-    def __init__(self, root: Path, program: Any = ("-m", "pipeline.stage.worker")) -> None:
+    def __init__(self, root: Path, program: Any = ("-m", "pipeline.stage.work.worker")) -> None:
         ours, theirs = socket.socketpair()
         command = [sys.executable, *program, "--channel", str(theirs.fileno())]
         command += ["--workdir", os.fspath(root), "--cache", os.fspath(root), "--engine", "fake"]

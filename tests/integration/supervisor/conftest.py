@@ -13,8 +13,8 @@ import pytest
 from pipeline.options import Options
 from pipeline.relay.messages import Accept, Hello, Job, Message, Ready, Welcome, decode
 from pipeline.relay.sockets import Router
-from pipeline.stage.keeper import Timings
-from pipeline.stage.supervisor import Supervisor
+from pipeline.stage.supervise.keeper import Timings
+from pipeline.stage.supervise.supervisor import Supervisor
 
 M = TypeVar("M", bound=Message)
 QUICK = Timings(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.relay.messages import Message, decode, encode
-from pipeline.stage.channel import Channel
+from pipeline.stage.supervise.channel import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from whisper.model import ModelDimensions, Whisper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAMPLES = Path(__file__).parents[4] / "samples"
+SAMPLES = Path(__file__).parents[3] / "samples"
 TINY = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=1, n_audio_layer=2,
     n_vocab=51865, n_text_ctx=48, n_text_state=64, n_text_head=1, n_text_layer=2,

@@ -14,14 +14,14 @@ from pipeline.errors import (
 )
 from pipeline.relay.messages import Fail, Job, Named, Progress, Result
 from pipeline.stage import quality
-from pipeline.stage.exact import ExactTrack
-from pipeline.stage.track import Track
+from pipeline.stage.pack.exact import ExactTrack
+from pipeline.stage.pack.track import Track
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from pipeline.stage.ahead import Ahead, Ended, Opened
-    from pipeline.stage.cut import Clip
-    from pipeline.stage.track import Cursor
+    from pipeline.stage.decode.ahead import Ahead, Ended, Opened
+    from pipeline.stage.pack.cut import Clip
+    from pipeline.stage.pack.track import Cursor
     from pipeline.stage.transcribe.engine import Engine
 
 SLOWEST_READ = 5_000_000  # bytes a second, from a busy share

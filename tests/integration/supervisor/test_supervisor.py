@@ -33,7 +33,7 @@ from pipeline.relay.messages import (
 from pipeline.relay.sockets import Router
 
 if TYPE_CHECKING:
-    from tests.unit.stage.supervisor.conftest import FakeCore
+    from tests.integration.supervisor.conftest import FakeCore
 
 
 def acknowledge(message: Named, outcome: str = "committed") -> ResultAck:
@@ -296,7 +296,7 @@ def test_a_drain_does_not_wait_for_a_child_that_hangs(core: FakeCore) -> None:
 
 PARENT = """
 import os, signal, sys
-from pipeline.stage.child import Child
+from pipeline.stage.supervise.child import Child
 child = Child([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -318,11 +318,11 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     router = Router("tcp://127.0.0.1:0")
     started = subprocess.Popen(
         [
-            sys.executable, "-m", "pipeline.stage.supervisor", "--connect", router.endpoint,
+            sys.executable, "-m", "pipeline.stage.supervise.supervisor", "--connect", router.endpoint,
             "--workdir", "/nonexistent", "--cache", "/nonexistent", "--engine", "fake",
         ],
         stdin=subprocess.PIPE,
-        cwd=Path(__file__).parents[4],
+        cwd=Path(__file__).parents[3],
     )  # fmt: skip
     assert router.receive(10.0), "no Hello came"
     yield started

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from pipeline.stage.track import Cursor
+    from pipeline.stage.pack.track import Cursor
     from pipeline.stage.transcribe.engine import Reply, Request
 
 PATIENCE_S = 2.0  # that a partial batch waits for windows about to come

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import EnvironmentUnusableError, PipelineError
 from pipeline.relay.messages import Bye, Cancel, Drain, Job, Message, Pause, Ready, Status, Welcome
-from pipeline.stage.blame import Blame
-from pipeline.stage.ffmpeg import ffmpeg_binary
-from pipeline.stage.flight import failure, returned
-from pipeline.stage.inbox import Channel, Inbox
-from pipeline.stage.jobs import Jobs
-from pipeline.stage.model import Model
+from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 from pipeline.stage.transcribe.load import Loader
+from pipeline.stage.work.blame import Blame
+from pipeline.stage.work.flight import failure, returned
+from pipeline.stage.work.inbox import Channel, Inbox
+from pipeline.stage.work.jobs import Jobs
+from pipeline.stage.work.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.stage.ahead import Event
-    from pipeline.stage.flight import Flight
-    from pipeline.stage.pack import Row
+    from pipeline.stage.decode.ahead import Event
+    from pipeline.stage.pack.packer import Row
+    from pipeline.stage.work.flight import Flight
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ class Stage:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until it is told to drain or its channel ends."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.stage.worker")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.stage.work.worker")
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--cache", type=Path, required=True)

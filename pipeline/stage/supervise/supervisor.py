@@ -40,10 +40,10 @@ from pipeline.relay.messages import (
     Status,
     Welcome,
 )
-from pipeline.stage.child import UNUSABLE
-from pipeline.stage.keeper import Keeper, Timings, blame
-from pipeline.stage.ledger import Ledger, accept_of, cancel_of, key
-from pipeline.stage.uplink import Uplink
+from pipeline.stage.supervise.child import UNUSABLE
+from pipeline.stage.supervise.keeper import Keeper, Timings, blame
+from pipeline.stage.supervise.ledger import Ledger, accept_of, cancel_of, key
+from pipeline.stage.supervise.uplink import Uplink
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -249,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     flags = _parse(words)
     configure(flags.log_level, flags.log_format)
-    command = [sys.executable, "-m", "pipeline.stage.worker", *words]
+    command = [sys.executable, "-m", "pipeline.stage.work.worker", *words]
     supervisor = Supervisor(flags.connect, flags.device, command, stdin=sys.stdin.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the core too, which then drains us
     signal.signal(signal.SIGTERM, lambda *_: supervisor.leave())
@@ -263,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(words: list[str]) -> argparse.Namespace:
     """Read the supervisor's own flags; the others are the child's."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.stage.supervisor", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.stage.supervise.supervisor", allow_abbrev=False)
     parser.add_argument("--connect", required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--log_level", default="info")

@@ -8,12 +8,12 @@ import msgspec
 
 from pipeline.relay.messages import Window
 from pipeline.stage import quality
-from pipeline.stage.context import Context, last_word_end
-from pipeline.stage.cut import Clip, parse_clips
-from pipeline.stage.hallucination import Place, skip_silences
-from pipeline.stage.spool import Spool
-from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
-from pipeline.stage.track import segment
+from pipeline.stage.pack.context import Context, last_word_end
+from pipeline.stage.pack.cut import Clip, parse_clips
+from pipeline.stage.pack.hallucination import Place, skip_silences
+from pipeline.stage.pack.spool import Spool
+from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.pack.track import segment
 from pipeline.stage.transcribe.engine import HOP, MARGIN, SAMPLE_RATE, WINDOW_SAMPLES, Request
 
 if TYPE_CHECKING:

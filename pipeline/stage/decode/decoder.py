@@ -19,8 +19,8 @@ from pipeline.errors import (
     TooSlowError,
     UnreadableError,
 )
-from pipeline.stage.declared import ogg_is_cut, wav_seconds
-from pipeline.stage.ffmpeg import Log, command
+from pipeline.stage.decode.declared import ogg_is_cut, wav_seconds
+from pipeline.stage.decode.ffmpeg import Log, command
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.stage.source import Source
+    from pipeline.stage.decode.source import Source
 
 STALL_SECONDS = 45.0  # without a byte while we read; less than the supervisor waits for progress
 BLOCK_BYTES = 2 * SAMPLE_RATE * 2  # two seconds of s16

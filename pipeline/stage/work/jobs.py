@@ -7,17 +7,17 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pipeline.stage.ahead import Ahead, Budget, Ended, Event, Opened
-from pipeline.stage.cut import Clip
-from pipeline.stage.flight import Flight
-from pipeline.stage.pack import Packer, Row
+from pipeline.stage.decode.ahead import Ahead, Budget, Ended, Event, Opened
+from pipeline.stage.pack.cut import Clip
+from pipeline.stage.pack.packer import Packer, Row
+from pipeline.stage.work.flight import Flight
 
 if TYPE_CHECKING:
     from pipeline.relay.messages import Job
-    from pipeline.stage.blame import Blame
-    from pipeline.stage.inbox import Inbox
     from pipeline.stage.transcribe.engine import Engine, Reply
     from pipeline.stage.transcribe.load import Loader
+    from pipeline.stage.work.blame import Blame
+    from pipeline.stage.work.inbox import Inbox
 
 AT_LEAST = 4  # jobs, however many windows wait: a short file may come beside long ones
 AT_MOST = 64  # each may hold an FFmpeg process that waits for room

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import MediaError, PipelineError
-from pipeline.stage.cut import Clip, Cutter, parse_clips
-from pipeline.stage.decode import Decoder
-from pipeline.stage.source import Source
+from pipeline.stage.decode.decoder import Decoder
+from pipeline.stage.decode.source import Source
+from pipeline.stage.pack.cut import Clip, Cutter, parse_clips
 from pipeline.stage.transcribe.engine import WINDOW_SAMPLES
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.relay.messages import Job
-    from pipeline.stage.blame import Blame
     from pipeline.stage.transcribe.engine import Voice
+    from pipeline.stage.work.blame import Blame
 
 logger = logging.getLogger(__name__)
 

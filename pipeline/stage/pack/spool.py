@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.stage.cut import to_float
+from pipeline.stage.pack.cut import to_float
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

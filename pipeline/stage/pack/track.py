@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.relay.messages import Segment, Window
 from pipeline.stage import quality
-from pipeline.stage.cut import Clip, to_float
-from pipeline.stage.thresholds import has_failed, is_silence, seed, temperatures
+from pipeline.stage.pack.cut import Clip, to_float
+from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
 from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE, Request
 
 if TYPE_CHECKING:

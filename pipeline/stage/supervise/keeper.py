@@ -19,8 +19,8 @@ from pipeline.relay.messages import (
     Result,
     Status,
 )
-from pipeline.stage.child import UNUSABLE, Child, Death
-from pipeline.stage.ledger import RETURNED
+from pipeline.stage.supervise.child import UNUSABLE, Child, Death
+from pipeline.stage.supervise.ledger import RETURNED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from pipeline.relay.messages import Accept, Job, Message, decode, encode
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from pipeline.stage.ahead import Event
+    from pipeline.stage.decode.ahead import Event
 
 
 class Inbox:

@@ -1,0 +1,11 @@
+"""Samples -> windows of many files -> batches. Pure, but for exact mode's spool.
+
+context.py        the prompt that a file's earlier windows make
+cut.py            samples and speech -> clips of at most 30 s
+exact.py          ExactTrack: whisper's own loop over one file
+hallucination.py  whisper's skipping of silences around inventions
+packer.py         Packer: windows of many files -> batches
+spool.py          samples on disk, for exact mode's second pass
+thresholds.py     whisper's rules for a reply
+track.py          Track: one file's cursor, windows independent
+"""
