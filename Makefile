@@ -37,7 +37,7 @@ test: setup ## every test
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint ## everything that is quick: style, types, arrows between rooms, unit tests
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit -n 2
 
 lint: setup
 	$(BIN)/ruff check .

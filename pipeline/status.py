@@ -10,6 +10,7 @@ from pipeline.tasks import ACTIVE, ENDED, OPEN, FileState, MediaFile, Problem, T
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_SOME = 0.001  # seconds of audio: less is no pace
 _ALMOST = 0.999  # nothing shows as finished before it is
 
 
@@ -88,7 +89,7 @@ def progress(task: Task, counts: Mapping[FileState, int], sums: Sums) -> float:
 
 def eta_seconds(task: Task, counts: Mapping[FileState, int], sums: Sums, now: float) -> float | None:
     """Return in how many seconds an active task ends at the pace it has had; None before there is a pace."""
-    if task.state not in ACTIVE or task.started_at is None or sums.done <= 0 or now <= task.started_at:
+    if task.state not in ACTIVE or task.started_at is None or sums.done < _SOME or now <= task.started_at:
         return None
     pace = sums.done / (now - task.started_at)
     return round(max(0.0, _expected(counts, sums) - sums.done) / pace, 1)

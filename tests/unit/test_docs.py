@@ -124,7 +124,7 @@ def test_operations_explains_every_error_code() -> None:
 
 def test_operations_explains_every_warning() -> None:
     """A warning that decoding or the text itself gives reason for has a row, and no other."""
-    sources = (ROOT / "pipeline/stage").glob("*.py")
+    sources = (ROOT / "pipeline/stage").rglob("*.py")
     given = {code for source in sources for code in re.findall(r'f?"([a-z_]+): [a-z{]', source.read_text())}
     told = {row[0].strip("`") for row in rows(section(OPERATIONS, "Warnings")) if row[0].startswith("`")}
     assert told == given

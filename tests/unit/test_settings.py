@@ -45,7 +45,7 @@ def test_a_workdir_is_created_if_missing(tmp_path: Path) -> None:
 def test_a_workdir_that_is_a_file_is_an_error_in_words(tmp_path: Path) -> None:
     """No traceback for a person's own mistake."""
     (tmp_path / "w").write_text("")
-    with pytest.raises(WorkdirUnusableError, match="exists"):
+    with pytest.raises(WorkdirUnusableError, match="is a file"):
         prepare_workdir(Settings(workdir=tmp_path / "w"))
 
 

@@ -22,7 +22,7 @@ from pipeline.relay.messages import (
 from pipeline.tasks import FileState
 
 if TYPE_CHECKING:
-    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
+    from tests.integration.dispatch.conftest import Bench, FakeStage
 
 
 def fail(job: Job, kind: str, code: str = "code", message: str = "message") -> Fail:

@@ -13,7 +13,7 @@ from pipeline.relay.messages import Fail, Job, Progress, Ready, Result, ResultAc
 from pipeline.tasks import FileState, Fingerprint
 
 if TYPE_CHECKING:
-    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
+    from tests.integration.dispatch.conftest import Bench, FakeStage
 
 
 def fail(job: Job, kind: str, code: str = "code", message: str = "message") -> Fail:

@@ -25,7 +25,7 @@ from pipeline.relay.sockets import Router
 from pipeline.tasks import FileState
 
 if TYPE_CHECKING:
-    from tests.unit.relay.dispatch.conftest import Bench, FakeStage
+    from tests.integration.dispatch.conftest import Bench, FakeStage
 
 
 def test_a_stage_is_welcomed_with_the_epoch_and_the_model(
