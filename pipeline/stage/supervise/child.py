@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 UNUSABLE = 3  # exit code: the environment does not allow to transcribe (no model, no GPU)
-# OpenMP threads that wait for each other spin for a while; where cores are contended that time is lost to all
-CALM = {"GOMP_SPINCOUNT": "1000"}
+# OpenMP threads that wait spin, which on contended cores is lost to all; each thread's own arena keeps what it freed
+CALM = {"GOMP_SPINCOUNT": "1000", "MALLOC_ARENA_MAX": "2"}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
