@@ -65,7 +65,9 @@ def resolve(root: bytes, path: bytes) -> tuple[bytes, os.stat_result]:
         found = os.stat(join(root, inside))  # noqa: PTH116 - bytes paths
     except OSError as error:
         if error.errno in _ABSENT:
-            raise NotFoundError(display(path)) from error
+            raise NotFoundError(
+                f"{display(path)}: no such directory or media file below the workdir"
+            ) from error
         raise BadPathError(f"{display(path)}: {os.strerror(error.errno or 0)}") from error
     return inside, found
 

@@ -183,7 +183,7 @@ class Change:
         """Return the task; raises NotFoundError."""
         row = self.connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
         if row is None:
-            raise NotFoundError(f"task {task_id}")
+            raise NotFoundError(f"there is no task {task_id}")
         return to_task(row)
 
     def tasks(self, where: Sequence[ColumnElement[bool]], values: Values) -> list[Task]:

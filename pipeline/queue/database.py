@@ -116,13 +116,13 @@ def _own(path: Path, lock: int) -> Database:
             raise EnvironmentUnusableError(sqlite.damaged(path, what))
         migrate.upgrade(path, journal)
     if note:
-        logger.info("%s", note)  # a service warns of it, too
+        logger.debug("%s", note)  # a service warns of it
     return Database(path, journal=journal, note=note, lock=lock)
 
 
 def _look_at(path: Path) -> Database:
     if not path.exists():
-        raise NotFoundError(f"{path} (no queue was started there)")
+        raise NotFoundError(f"there is no queue at {path}: no service was started there")
     database = Database(path, journal="read only", note=None, lock=None)
     with _start_trouble(path), database.read() as connection:
         if not migrate.is_current(migrate.check_revision(connection, path)):
