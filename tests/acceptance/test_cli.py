@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,8 +116,11 @@ def test_ctrl_c_keeps_what_is_finished(workdir: Path) -> None:
     command = [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), "transcribe"]
     command += [str(workdir / "talks"), "--engine", "fake"]
     env = os.environ | {"WHISPER_FAKE_DELAY": "1", "WHISPER_FAKE_BATCH": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
-    until(lambda: list((workdir / "talks").glob("*.json")))
+    heed = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell's background jobs are born deaf to it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heed)  # noqa: PLW1509 - no threads here
+    until(lambda: list((workdir / "talks").glob("?.json")))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
