@@ -109,6 +109,10 @@ class Core:
             stage.stop()
         self.dispatch.release_all()
         self.report.close()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what building took: the relay's socket, and the queue with its lock."""
         self.dispatch.close()
         self.database.close()
 

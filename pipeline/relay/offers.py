@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.errors import UnavailableError
 from pipeline.options import as_json, merge, text_key
-from pipeline.queue.records import Lease
+from pipeline.queue.rows import lease_of
 from pipeline.relay.links import Held
 from pipeline.relay.messages import Job, Window, decode_window
 
@@ -76,7 +76,7 @@ class Offers:
 
     def _hold(self, file: MediaFile, worker: str, now: float) -> Held:
         """Put a leased file on the board; one that cannot become a job now goes back."""
-        lease = Lease(file.epoch, file.token, file.id)
+        lease = lease_of(file)
         held = Held(file=file, lease=lease, worker=worker, options=self._defaults, sent_at=now)
         self._board.jobs[file.id] = held
         try:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import IllegalTransitionError, OutputsUnwritableError, UnavailableError
-from pipeline.queue.records import Lease
+from pipeline.queue.rows import lease_of
 from pipeline.relay.messages import Result
 from pipeline.tasks import Fingerprint, MediaFile, Problem, display
 
@@ -163,8 +163,6 @@ def recover(store: TaskStore, committer: Committer, file: MediaFile) -> None:
     """End a commit that a core before this one had begun: the JSON is there as announced, or the file waits again."""
     put = committer.is_there(file)
     if put:
-        store.finish_commit(
-            Lease(file.epoch, file.token, file.id), outputs=put.outputs, warnings=put.warnings
-        )
+        store.finish_commit(lease_of(file), outputs=put.outputs, warnings=put.warnings)
     else:
         store.requeue_commit(file.id)

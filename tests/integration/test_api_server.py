@@ -31,8 +31,7 @@ PROBLEM = "application/problem+json"
 def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
     core = Core(Settings(workdir=tmp_path_factory.mktemp("workdir")))
     yield core
-    core.dispatch.close()
-    core.database.close()
+    core.close()
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ _numbers = itertools.count(1)
 def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
     core = Core(Settings(workdir=tmp_path_factory.mktemp("workdir"), quiet_seconds=0.0))
     yield core
-    core.dispatch.close()
-    core.database.close()
+    core.close()
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
     """Return a core of this module's own: its intake is stepped."""
     core = Core(Settings(workdir=tmp_path_factory.mktemp("forgetful"), quiet_seconds=0.0))
     yield core
-    core.dispatch.close()
-    core.database.close()
+    core.close()
 
 
 @pytest.fixture(scope="module")
