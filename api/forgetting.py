@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pipeline.ingest.beneath import ROOT
-from pipeline.ingest.scan import scan, top_directories
+from pipeline.ingest.scan import scan, units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,6 @@ def forget(store: TaskStore, committer: Committer, root: Path, path: bytes) -> l
     """
     known = {file.path for file in store.forget(path)}
     raw = os.fsencode(root)
-    places = [ROOT, *top_directories(raw)] if path == ROOT else [path]
+    places = units(raw) if path == ROOT else [path]
     there = {each.path for place in places for each in scan(raw, place)}
     return [output for source in sorted(known | there) for output in committer.erase(source)]

@@ -14,6 +14,7 @@ from api.reach import Remote, find_service
 from api.service import Core
 from api.stages import devices
 from pipeline.errors import EnvironmentUnusableError, UsageError
+from pipeline.ingest.scan import scan, units
 from pipeline.ingest.writers import ignore_lease_signals
 from pipeline.settings import queue_place
 from pipeline.status import task_answer
@@ -69,12 +70,13 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
 
 
 def _pieces(path: Path, workdir: Path) -> list[Path]:
-    """Return what a path given by hand stands for: the workdir itself is all its folders and its loose files."""
+    """Return what a path given by hand stands for: the workdir itself is each of its units that holds media."""
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path != workdir:
         return [path]
-    return [path, *sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))]
+    root = os.fsencode(path)
+    return [path / os.fsdecode(unit) for unit in units(root) if any(scan(root, unit))] or [path]
 
 
 def _elsewhere(settings: Settings, paths: Sequence[Path]) -> Settings:

@@ -14,7 +14,7 @@ from pipeline.ingest.arrivals import Arrivals
 from pipeline.ingest.evidence import Evidence
 from pipeline.ingest.requests import Render, Request, Requests
 from pipeline.ingest.root import Root
-from pipeline.ingest.scan import top_directories
+from pipeline.ingest.scan import units
 from pipeline.ingest.settle import Hint, Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.options import parse_named
@@ -167,7 +167,7 @@ class Intake:
 
     def _look_everywhere(self, source: Source, now: float) -> None:
         began = self._clock()
-        for directory in (*self._arrivals.healed(), beneath.ROOT, *top_directories(self._path)):
+        for directory in (*self._arrivals.healed(), *units(self._path)):
             self._stir(self._arrivals.look(directory, source), now)
         ended = self._clock()
         self.last_scan = Scan(ended, ended - began)

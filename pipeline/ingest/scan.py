@@ -62,6 +62,11 @@ def top_directories(root: bytes) -> list[bytes]:
         ]
 
 
+def units(root: bytes) -> list[bytes]:
+    """Return all that the workdir stands for: its loose files (`.`), and each directory directly below it."""
+    return [ROOT, *top_directories(root)]
+
+
 def is_kept_out(root: bytes, path: bytes) -> bool:
     """Tell whether a name on the way is ignored, or a `.nowhisper` lies on it."""
     parts = [] if path == ROOT else path.split(b"/")

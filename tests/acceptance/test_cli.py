@@ -130,6 +130,17 @@ def test_ctrl_c_keeps_what_is_finished(workdir: Path) -> None:
     assert len(list((workdir / "talks").glob("*.srt"))) == 7
 
 
+def test_the_workdir_by_name_is_its_folders_that_hold_media(workdir: Path) -> None:
+    """Neither the lack of loose files nor a folder of papers or thumbnails is a failure."""
+    (workdir / "papers").mkdir()
+    (workdir / "papers" / "notes.txt").write_text("nothing to hear")
+    tone(workdir / "@eaDir" / "thumb.wav")
+    ended = transcribe(workdir, str(workdir))
+    assert ended.returncode == 0, ended.stderr
+    assert list((workdir / "talks").glob("*.srt"))
+    assert not list((workdir / "@eaDir").glob("*.srt"))
+
+
 def test_a_read_only_source_with_an_output_dir_gets_nothing_but_read(tmp_path: Path) -> None:
     """Outside any workdir; state lies in the state directory, texts in the output directory."""
     folder = tmp_path / "archive/talks"
