@@ -15,6 +15,7 @@ from pipeline.options import Options
 from pipeline.stage.transcribe.engine import Reply, Request
 from pipeline.stage.transcribe.weights import DEFAULT_CACHE, ensure
 from pipeline.stage.transcribe.whisper import WhisperEngine, load
+from tests.engine import transcribe
 
 pytestmark = [pytest.mark.real_model, pytest.mark.timeout(600)]
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -51,7 +52,7 @@ def test_two_languages_in_one_batch_are_each_understood(engine: WhisperEngine) -
     names = ("english/jfk.flac", "french/elevation.mp3")
     requests = [Request(pcm=decoded(name), options=options, language=None, temperature=0.0) for name in names]
 
-    english, french = engine.transcribe(requests)
+    english, french = transcribe(engine, requests)
 
     assert (english.language, french.language) == ("en", "fr")
     assert "what you can do for your country" in text(english)
@@ -62,7 +63,7 @@ def test_segments_and_words_are_whispers_own(engine: WhisperEngine) -> None:
     """Beam search with words: the same text and the same times as whisper.transcribe."""
     pcm = decoded("english/jfk.flac")
     options = Options(word_timestamps=True)
-    (reply,) = engine.transcribe([Request(pcm=pcm, options=options, language="en", temperature=0.0)])
+    (reply,) = transcribe(engine, [Request(pcm=pcm, options=options, language="en", temperature=0.0)])
     expected = openai_whisper.transcribe(
         engine._whisper, pcm, language="en", beam_size=5, temperature=0.0, word_timestamps=True, fp16=False
     )["segments"]
@@ -80,8 +81,8 @@ def test_the_words_of_a_late_window_do_not_move(engine: WhisperEngine) -> None:
     """Where the window lies in its file changes no word by more than rounding."""
     pcm = decoded("english/jfk.flac")
     request = {"pcm": pcm, "options": Options(beam_size=None, word_timestamps=True), "language": "en"}
-    early, late = engine.transcribe(
-        [Request(**request, temperature=0.0, seek=seek, last_speech=0.0) for seek in (0, 123_456)]
+    early, late = transcribe(
+        engine, [Request(**request, temperature=0.0, seek=seek, last_speech=0.0) for seek in (0, 123_456)]
     )
 
     times = [

@@ -67,18 +67,55 @@ class Reply:
 
 
 class OutOfMemory(MemoryError):  # noqa: N818 - named as torch names it
-    """The batch did not fit into the device's memory; what was cached there is freed: try again, then halve it."""
+    """The running batch did not fit into the device's memory.
+
+    All of it was let go and what was cached is freed: try again, then with fewer windows.
+    """
+
+
+@dataclass(slots=True)
+class Effort:
+    """What an engine has done since it was loaded: every number only grows, and figures are made of differences."""
+
+    encoding: float = 0.0  # seconds
+    decoding: float = 0.0  # seconds
+    steps: int = 0  # of the decoder, each of which all running windows share
+    row_steps: int = 0  # windows that took part in them: steps x slots if no slot was ever empty
 
 
 class Engine(Protocol):
-    """A loaded model."""
+    """A loaded model and its running batch: windows of any files join it, are decoded side by side, and leave.
+
+    Rows may differ in every option but the model. A window is known by its Request object itself (`is`).
+    """
 
     model: str
     sha256: str
-    batch_size: int  # windows that fill one call
+    slots: int  # windows that it decodes side by side
+    effort: Effort
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
-        """Transcribe windows of any files together; rows may differ in every option but the model."""
+    @property
+    def running(self) -> int:
+        """Windows that were admitted and have not ended."""
+        ...
+
+    def admit(self, requests: Sequence[Request]) -> None:
+        """Encode these windows and let them join; never more than slots - running.
+
+        Raises PipelineError or whatever else is wrong with one of them before any of them is admitted, and those
+        that were running go on. Raises OutOfMemory: then nothing runs any more.
+        """
+        ...
+
+    def advance(self) -> list[tuple[Request, Reply]]:
+        """Decode until at least one running window ends; return those that ended, in the order of admission.
+
+        Whatever it raises (OutOfMemory, or what a step failed with): nothing runs any more.
+        """
+        ...
+
+    def drop(self, requests: Sequence[Request]) -> None:
+        """Let these leave the running batch without a reply; those that do not run are ignored."""
         ...
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:

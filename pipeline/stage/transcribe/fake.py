@@ -1,9 +1,9 @@
 """An Engine without a model: the text derives from the samples, and misbehaviour can be ordered.
 
-Environment: WHISPER_FAKE_DELAY (seconds a window), WHISPER_FAKE_BATCH (batch size), WHISPER_FAKE_LOAD (seconds to
-load), WHISPER_FAKE_LOG (a file that gets a line for each window that is begun). By content, as an engine sees no
-names: a window in which MARKER is followed by one of the orders (see `marked`) makes the engine crash, hang, run out
-of memory or fail.
+Environment: WHISPER_FAKE_DELAY (seconds a window: they end one by one, however many run side by side),
+WHISPER_FAKE_BATCH (slots), WHISPER_FAKE_LOAD (seconds to load), WHISPER_FAKE_LOG (a file that gets a line for each
+window that is begun). By content, as an engine sees no names: a window in which MARKER is followed by one of the
+orders (see `marked`) makes the engine crash, hang, run out of memory or fail.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, OutOfMemory, Reply
+from pipeline.stage.transcribe.engine import SAMPLE_RATE, Effort, Heard, OutOfMemory, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,16 +52,48 @@ class FakeEngine:
         time.sleep(float(os.environ.get("WHISPER_FAKE_LOAD", "0")))
         self.model = model
         self.sha256 = hashlib.sha256(model.encode()).hexdigest()
-        self.batch_size = int(os.environ.get("WHISPER_FAKE_BATCH", "4"))
+        self.slots = int(os.environ.get("WHISPER_FAKE_BATCH", "4"))
+        self.effort = Effort()
         self._delay = float(os.environ.get("WHISPER_FAKE_DELAY", "0"))
+        self._running: list[Request] = []
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
-        """Return one segment a window."""
+    @property
+    def running(self) -> int:
+        """Windows that have not ended."""
+        return len(self._running)
+
+    def admit(self, requests: Sequence[Request]) -> None:
+        """Begin these windows, and do what is ordered in them."""
+        assert len(requests) <= self.slots - self.running, "no room"  # noqa: S101 - the caller's promise
         for request in requests:
             self._log(request)
-            _obey(request.pcm, len(requests))
-        time.sleep(self._delay * len(requests))
-        return [_reply(request) for request in requests]
+            self._obey(_order(request.pcm), beside=self.running + len(requests) - 1)
+        self._running += requests
+
+    def advance(self) -> list[tuple[Request, Reply]]:
+        """End the window that has run longest, with one segment."""
+        time.sleep(self._delay)
+        self.effort.decoding += self._delay
+        self.effort.steps += 1
+        self.effort.row_steps += self.running
+        request = self._running.pop(0)
+        return [(request, _reply(request))]
+
+    def drop(self, requests: Sequence[Request]) -> None:
+        """Forget these."""
+        gone = {id(request) for request in requests}
+        self._running = [request for request in self._running if id(request) not in gone]
+
+    def _obey(self, order: int | None, beside: int) -> None:
+        if order == CRASH:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif order == HANG:
+            time.sleep(_LONG_S)
+        elif order == NO_MEMORY and beside:
+            self._running.clear()
+            raise OutOfMemory("the fake device is full")
+        elif order == FAILURE:
+            raise RuntimeError("the fake device failed")
 
     def _log(self, request: Request) -> None:
         if path := os.environ.get("WHISPER_FAKE_LOG"):
@@ -107,18 +139,6 @@ def marked(order: int, samples: int = SAMPLE_RATE) -> NDArray[np.int16]:
     pcm = np.zeros(samples, dtype=np.int16)
     pcm[samples // 2 :][:2] = MARKER, order
     return pcm
-
-
-def _obey(pcm: NDArray[np.float32], rows: int) -> None:
-    order = _order(pcm)
-    if order == CRASH:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    elif order == HANG:
-        time.sleep(_LONG_S)
-    elif order == NO_MEMORY and rows > 1:
-        raise OutOfMemory("the fake device is full")
-    elif order == FAILURE:
-        raise RuntimeError("the fake device failed")
 
 
 def _order(pcm: NDArray[np.float32]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from pipeline.stage.transcribe import mel
 from pipeline.stage.transcribe.decoder import Decoder
 from pipeline.stage.transcribe.decoding import decode, detect, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
-from pipeline.stage.transcribe.engine import OutOfMemory, Reply
+from pipeline.stage.transcribe.engine import Effort, OutOfMemory, Reply
 from pipeline.stage.transcribe.segments import cut
 from pipeline.stage.transcribe.sources import official
 from pipeline.stage.transcribe.words import EncodedModel, with_words
@@ -63,20 +64,42 @@ class WhisperEngine:
     def __init__(self, model: Whisper, checkpoint: Checkpoint) -> None:
         self.model = checkpoint.name
         self.sha256 = checkpoint.sha256
-        self.batch_size = _batch_size(model)
+        self.slots = _slots(model)
+        self.effort = Effort()
+        self._running: list[Request] = []
         self._whisper = model
         self._encode_mels, self._decoder = Encoder(model.encoder), Decoder(model.decoder)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
 
+    @property
+    def running(self) -> int:
+        """Windows that have not ended."""
+        return len(self._running)
+
+    def admit(self, requests: Sequence[Request]) -> None:
+        """Let these windows join the next batch."""
+        self._running += requests
+
     @torch.inference_mode()
-    def transcribe(self, requests: Sequence[Request]) -> list[Reply]:
-        """Transcribe windows of any files together; see Engine."""
+    def advance(self) -> list[tuple[Request, Reply]]:
+        """Transcribe all running windows together."""
+        requests, self._running = self._running, []
+        began = time.monotonic()
         try:
             with _naming_memory_errors():
-                return self._transcribe(requests)
+                replies = self._transcribe(requests)
         except OutOfMemory:
             self._free_cache()
             raise
+        self.effort.decoding += time.monotonic() - began
+        self.effort.steps += 1
+        self.effort.row_steps += len(requests)
+        return list(zip(requests, replies, strict=True))
+
+    def drop(self, requests: Sequence[Request]) -> None:
+        """Let these leave."""
+        gone = {id(request) for request in requests}
+        self._running = [request for request in self._running if id(request) not in gone]
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:
         """Return the token ids of an initial prompt."""
@@ -193,7 +216,7 @@ def _model(checkpoint: Checkpoint) -> Whisper:
     return model
 
 
-def _batch_size(model: Whisper) -> int:
+def _slots(model: Whisper) -> int:
     """Return how many windows keep the decoder's memory within bounds: 16 of `base`, two of `large` on a CPU."""
     numbers: int = 2 * model.dims.n_text_layer * model.dims.n_audio_ctx * model.dims.n_text_state
     window: int = numbers * model.decoder.token_embedding.weight.itemsize

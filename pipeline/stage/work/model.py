@@ -49,7 +49,7 @@ class Model:
             self._engine = self._loader.engine(name, self._report)
         except MemoryError as error:
             raise ModelUnavailableError(f"{name} does not fit into the device's memory") from error
-        self.name, self.batch_size = name, self._engine.batch_size
+        self.name, self.batch_size = name, self._engine.slots
         self._seconds_a_row, self._measured = self._loader.guess, False
         self._send(Status(phase="ready", detail=name))
 
@@ -78,7 +78,7 @@ class Model:
 
     def _attempt(self, requests: Sequence[Request], *, may_repeat: bool) -> list[Reply | Exception]:
         try:
-            return list(self.engine.transcribe(requests))
+            return self._decoded(requests)
         except Exception as error:  # the fence around a batch; each row's own fault is found below
             if isinstance(error, RuntimeError) and self._loader.on_gpu:
                 raise
@@ -96,6 +96,13 @@ class Model:
             logger.warning("out of memory: batches of %d windows from now on", half)
         halves = requests[:half], requests[half:]
         return [reply for part in halves for reply in self._attempt(part, may_repeat=False)]
+
+    def _decoded(self, requests: Sequence[Request]) -> list[Reply | Exception]:
+        self.engine.admit(requests)
+        replies: dict[int, Reply] = {}
+        while self.engine.running:
+            replies |= {id(request): reply for request, reply in self.engine.advance()}
+        return [replies[id(request)] for request in requests]
 
     def _report(self, detail: str, fraction: float | None) -> None:
         """Pass on what the loader says, not more often than anybody reads."""

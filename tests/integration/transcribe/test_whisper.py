@@ -18,7 +18,8 @@ from pipeline.errors import BadOptionsError, ModelUnavailableError
 from pipeline.options import Options
 from pipeline.stage.transcribe.engine import OutOfMemory, Reply, Request
 from pipeline.stage.transcribe.weights import Checkpoint
-from pipeline.stage.transcribe.whisper import WhisperEngine, _batch_size, load
+from pipeline.stage.transcribe.whisper import WhisperEngine, _slots, load
+from tests.engine import transcribe
 
 GREEDY = Options(beam_size=None)
 
@@ -77,7 +78,7 @@ def test_a_window_is_what_whisper_makes_of_it(
         no_speech_threshold=None,
     )["segments"]  # fmt: skip
     first = [segment for segment in expected if segment["seek"] == 0]
-    (reply,) = engine.transcribe([request(noises[1], options, temperature=temperature, seed=7)])
+    (reply,) = transcribe(engine, [request(noises[1], options, temperature=temperature, seed=7)])
 
     for segment, ours in zip(first, reply.segments, strict=True):
         assert tuple(segment["tokens"]) in (
@@ -98,8 +99,8 @@ def test_rows_may_differ_in_every_option(engine: WhisperEngine, noises: list[np.
         request(noises[1], Options(beam_size=2)),
     ]
 
-    together = engine.transcribe(rows)
-    alone = [engine.transcribe([row])[0] for row in rows]
+    together = transcribe(engine, rows)
+    alone = [transcribe(engine, [row])[0] for row in rows]
 
     assert [heard(reply) for reply in alone] == [heard(reply) for reply in together]
 
@@ -107,7 +108,7 @@ def test_rows_may_differ_in_every_option(engine: WhisperEngine, noises: list[np.
 def test_a_sample_depends_on_its_seed_only(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """The same seed gives the same words, another one others."""
     one, other, again = (
-        engine.transcribe([request(noises[0], temperature=1.0, seed=seed)])[0].tokens for seed in (1, 2, 1)
+        transcribe(engine, [request(noises[0], temperature=1.0, seed=seed)])[0].tokens for seed in (1, 2, 1)
     )
 
     assert one == again
@@ -121,7 +122,7 @@ def test_an_unnamed_language_is_detected(
     mel = openai_whisper.log_mel_spectrogram(openai_whisper.pad_or_trim(noises[2]))
     _, probabilities = tiny_model.detect_language(mel)
 
-    replies = engine.transcribe([request(noises[2], language=None), request(noises[0], language="en")])
+    replies = transcribe(engine, [request(noises[2], language=None), request(noises[0], language="en")])
 
     assert [max(probabilities, key=probabilities.get), "en"] == [reply.language for reply in replies]
 
@@ -129,24 +130,24 @@ def test_an_unnamed_language_is_detected(
 def test_a_language_that_the_model_lacks_is_refused(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """Cantonese came with large-v3."""
     with pytest.raises(BadOptionsError, match="yue"):
-        engine.transcribe([request(noises[0], language="yue")])
+        transcribe(engine, [request(noises[0], language="yue")])
 
 
 def test_a_window_is_encoded_once_for_all_temperatures(
     engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Falling back costs decoding only."""
-    engine.transcribe([request(noises[0])])
+    transcribe(engine, [request(noises[0])])
     monkeypatch.setattr(engine, "_encoder", lambda _: pytest.fail("encoded again"))
 
-    assert engine.transcribe([request(noises[0], temperature=0.2)])[0].temperature == 0.2
+    assert transcribe(engine, [request(noises[0], temperature=0.2)])[0].temperature == 0.2
 
 
 def test_what_was_encoded_goes_with_its_samples(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """Nothing is kept for windows that nobody holds any more."""
     pcm = noises[0].copy()
     gone = weakref.ref(pcm)
-    engine.transcribe([request(pcm)])
+    transcribe(engine, [request(pcm)])
     del pcm
     gc.collect()
 
@@ -161,9 +162,9 @@ def test_out_of_memory_has_a_name_of_its_own(
     with monkeypatch.context() as patch:
         patch.setattr(engine, "_encoder", lambda _: torch.empty(1 << 60))
         with pytest.raises(OutOfMemory):
-            engine.transcribe([request(noises[0])])
+            transcribe(engine, [request(noises[0])])
 
-    assert engine.transcribe([request(noises[0])])[0].tokens
+    assert transcribe(engine, [request(noises[0])])[0].tokens
 
 
 def test_a_prompt_is_encoded_as_whisper_does(engine: WhisperEngine) -> None:
@@ -227,8 +228,8 @@ def test_a_batch_of_a_large_model_is_smaller(engine: WhisperEngine, tiny_model: 
     large = Whisper(replace(tiny_model.dims, n_text_layer=0, n_audio_layer=0))
     large.dims = replace(tiny_model.dims, n_text_layer=32, n_text_state=1280)
 
-    assert engine.batch_size == 16
-    assert _batch_size(large.bfloat16()) == 2
+    assert engine.slots == 16
+    assert _slots(large.bfloat16()) == 2
 
 
 def test_the_fast_type_is_chosen_by_what_the_processor_can(

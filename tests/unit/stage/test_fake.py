@@ -11,6 +11,7 @@ from pipeline.options import Options
 from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.engine import OutOfMemory, Request
+from tests.engine import transcribe
 
 
 def request(pcm: Any, **changes: dict[str, Any]) -> Any:
@@ -21,8 +22,8 @@ def test_the_text_depends_on_the_samples_only() -> None:
     """Same samples, same words, whatever else is in the batch; one sample more or louder, other words."""
     pcm = np.arange(16_000, dtype=np.int16)
     engine = fake.FakeEngine("base")
-    alone = engine.transcribe([request(pcm)])[0]
-    beside = engine.transcribe([request(pcm[:-1]), request(pcm + 1), request(pcm)])
+    alone = transcribe(engine, [request(pcm)])[0]
+    beside = transcribe(engine, [request(pcm[:-1]), request(pcm + 1), request(pcm)])
     assert beside[2] == alone
     assert len({alone.segments[0].text, *(each.segments[0].text for each in beside)}) == 3
 
@@ -30,7 +31,7 @@ def test_the_text_depends_on_the_samples_only() -> None:
 def test_the_language_is_the_one_asked_for_or_english() -> None:
     """Nothing is detected."""
     pcm = np.zeros(100, np.int16)
-    replies = fake.FakeEngine("base").transcribe([request(pcm), request(pcm, language="fr")])
+    replies = transcribe(fake.FakeEngine("base"), [request(pcm), request(pcm, language="fr")])
     assert [each.language for each in replies] == ["en", "fr"]
 
 
@@ -38,7 +39,7 @@ def test_orders_are_found_anywhere_in_a_window() -> None:
     """A file can be made to fail at its second window, whatever comes before."""
     pcm = np.concatenate([np.full(5000, 7, np.int16), fake.marked(fake.FAILURE)])
     with pytest.raises(RuntimeError, match="fake device"):
-        fake.FakeEngine("base").transcribe([request(pcm)])
+        transcribe(fake.FakeEngine("base"), [request(pcm)])
 
 
 def test_memory_is_short_only_for_more_than_one_row() -> None:
@@ -46,8 +47,8 @@ def test_memory_is_short_only_for_more_than_one_row() -> None:
     full = request(fake.marked(fake.NO_MEMORY))
     engine = fake.FakeEngine("base")
     with pytest.raises(OutOfMemory):
-        engine.transcribe([full, full])
-    assert len(engine.transcribe([full])) == 1
+        transcribe(engine, [full, full])
+    assert len(transcribe(engine, [full])) == 1
 
 
 def test_worker_and_fake_engine_load_without_torch() -> None:
