@@ -54,6 +54,8 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     language: str | None = None
     segments: tuple[Segment, ...] = ()
     warnings: tuple[str, ...] = ()
+    reset: bool = False  # exact mode: nothing said up to here is context of later windows
+    last_word: float = 0.0  # exact mode: where the last word up to here ended, seconds
 
 
 class Hello(Message, frozen=True):

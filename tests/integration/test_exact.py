@@ -49,10 +49,11 @@ class Script:
 
     def _tokens(self) -> Any:
         lot, begin, tokens, at = self._lot, TOKENIZER.timestamp_begin, [], 0
+        most = lot.choice([0, 4, 4, 4])
         for _ in range(lot.randint(0, 3)):
-            at = min(1500, at + lot.choice([0, 40, 300]))
+            at = min(1500, at + lot.choice([0, 40, 300] if at else [40, 300]))  # the rules forbid to end at 0
             end = min(1500, at + lot.choice([0, 150, 400]))
-            tokens += [begin + at, *lot.sample(WORDS, lot.randint(0, 4)), begin + end]
+            tokens += [begin + at, *lot.sample(WORDS, lot.randint(0, most)), begin + end]
             at = end
         tail = lot.choice(["nothing", "open", "closed"])
         if tail != "nothing" or not tokens:
@@ -64,19 +65,19 @@ def spoken(pcm_seconds: Any) -> Any:
     return np.random.default_rng(3).integers(-9000, 9000, int(pcm_seconds * SAMPLE_RATE), dtype=np.int16)
 
 
-def words_of(segments: Any, offset: Any) -> Any:
-    """Return made-up words for each segment, as (text, start, end, probability), from its own seconds."""
+def words_of(segments: Any, offset: Any, last_speech: Any) -> Any:
+    """Return made-up words for each segment with text, which depend on when the last word before was said."""
     made = []
     for start, end, tokens in segments:
         step = (end - start) / 3
-        lot = random.Random(len(tokens) * 7 + round(end - offset, 2))  # noqa: S311 - as above
+        lot = random.Random(len(tokens) * 7 + round(end - offset, 2) + round(last_speech, 1))  # noqa: S311 - as above
         bounds = [round(start + number * step, 2) for number in range(4)]
         made.append(
             [
-                {"word": " la", "start": a, "end": b, "probability": lot.choice([0.05, 0.9, 0.9, 0.9])}
+                {"word": " la", "start": a, "end": b, "probability": lot.choice([0.05, lot.random(), 0.9])}
                 for a, b in pairwise(bounds)
             ]
-            if tokens
+            if any(token < TOKENIZER.eot for token in tokens)
             else []
         )
     return made
@@ -90,11 +91,10 @@ def theirs(script: Any, pcm: Any, options: Any, monkeypatch: pytest.MonkeyPatch)
         mels.append(segment)
         return script.answer(decoding.prompt, decoding.temperature)
 
-    def add_words(*, segments: Any, **_: Any) -> None:
+    def add_words(*, segments: Any, last_speech_timestamp: Any, **_: Any) -> None:
         spans = [(each["start"], each["end"], each["tokens"]) for each in segments]
-        for each, words in zip(
-            segments, words_of(spans, segments[0]["seek"] / 100 if segments else 0), strict=True
-        ):
+        offset = segments[0]["seek"] / 100
+        for each, words in zip(segments, words_of(spans, offset, last_speech_timestamp), strict=True):
             each["words"] = words
 
     monkeypatch.setattr(sys.modules["whisper.transcribe"], "add_word_timestamps", add_words)
@@ -119,7 +119,9 @@ def reply_of(result: Any, request: Any) -> Any:
         spans = [(each.start, each.end, each.tokens) for each in segments]
         segments = [
             Heard(start=each.start, end=each.end, text=each.text, tokens=each.tokens, words=tuple(words))
-            for each, words in zip(segments, words_of(spans, 0), strict=True)
+            for each, words in zip(
+                segments, words_of(spans, 0, request.last_speech + request.seek / 100), strict=True
+            )
         ]
     return Reply(
         language="fr", segments=tuple(segments), tokens=tuple(result.tokens), consumed=consumed,
@@ -152,7 +154,7 @@ def ours(script: Any, track: Any) -> Any:
     return track, requests
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize(
     "named",
     [
@@ -182,6 +184,9 @@ def test_the_transcript_is_whispers(
     ]
     for mine, whispers in zip(segments, result["segments"], strict=True):
         assert (mine.start, mine.end) == pytest.approx((whispers["start"], whispers["end"]))
+        assert [each["probability"] for each in mine.words or ()] == [
+            each["probability"] for each in whispers.get("words", ())
+        ]
 
 
 def test_the_mels_are_whispers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,18 +200,41 @@ def test_the_mels_are_whispers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(our_mels, their_mels, strict=True))
 
 
-@pytest.mark.parametrize("kept", [1, 2, 3])
-def test_a_resumed_file_goes_on_as_if_it_had_not_stopped(kept: int) -> None:
-    """Seek, prompt and language come from the windows that are finished."""
-    options, pcm = Options(language="fr", exact=True, initial_prompt="Les noms"), spoken(95.5)
-    straight, script = opened(pcm, options, loudest=lambda _: 0.0), Script(1)
-    while len(straight.windows) < kept:
-        window, request = straight.offer()
-        straight.take(window, reply_of(script.answer(request.prompt, request.temperature), request))
-    resumed = opened(pcm, options, straight.windows, loudest=lambda _: 0.0)
-    (here, mine), (there, wanted) = resumed.offer(), straight.offer()
-    assert (here, mine.prompt, mine.frames) == (there, wanted.prompt, wanted.frames)
-    assert np.array_equal(mine.pcm, wanted.pcm)
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"initial_prompt": "Les noms propres", "condition_on_previous_text": False},
+        {"word_timestamps": True, "hallucination_silence_threshold": 1.0},
+    ],
+    ids=["plain", "unconditioned", "hallucinations"],
+)
+def test_a_resumed_file_goes_on_as_if_it_had_not_stopped(seed: int, named: dict[str, Any]) -> None:
+    """Seek, prompt, last word and language come from the windows that are finished, whichever the last of them is."""
+    options, pcm = Options(language="fr", exact=True, **named), spoken(95.5)
+    straight, script = opened(pcm, options, loudest=lambda _: 0.0), Script(seed)
+    while not straight.finished:
+        window, wanted = straight.offer()
+        if wanted.temperature == 0.0 and straight.windows:
+            here, mine = opened(pcm, options, straight.windows, loudest=lambda _: 0.0).offer()
+            assert (window, wanted.prompt, wanted.frames) == (here, mine.prompt, mine.frames)
+            assert (wanted.seek, wanted.last_speech) == (mine.seek, pytest.approx(mine.last_speech))
+            assert np.array_equal(wanted.pcm, mine.pcm)
+        straight.take(window, reply_of(script.answer(wanted.prompt, wanted.temperature), wanted))
+
+
+def test_the_language_is_that_of_the_beginning_whatever_the_clips() -> None:
+    """Whisper detects it on the first 30 s; nothing said there is heard."""
+    pcm, script = spoken(70), Script(0)
+    track = opened(pcm, Options(exact=True, clip_timestamps="40"), loudest=lambda _: 0.0)
+    window, request = track.offer()
+    assert (request.language, request.prompt, request.frames) == (None, (), 3000)
+    assert np.array_equal(to_float(pcm)[: 30 * SAMPLE_RATE], request.pcm[200:-200])
+    track.take(window, reply_of(script.answer((), 0.0), request))
+    assert track.windows == ()
+    window, request = track.offer()
+    assert (window, request.language) == (40 * SAMPLE_RATE, "fr")
 
 
 def test_only_one_window_is_out_at_a_time() -> None:

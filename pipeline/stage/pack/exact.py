@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.relay.messages import Window
 from pipeline.stage import quality
-from pipeline.stage.pack.context import Context, last_word_end
+from pipeline.stage.pack.context import Context, last_end
 from pipeline.stage.pack.cut import Clip, parse_clips
 from pipeline.stage.pack.hallucination import Place, skip_silences
 from pipeline.stage.pack.spool import Spool
@@ -101,15 +101,12 @@ class ExactTrack:
 
     def end(self) -> None:
         """Begin the second pass, after what is done already."""
-        self._look(
-            self._spool.samples // HOP + 2
-        )  # the last samples reach into two frames of whisper's padding
+        self._look(self._spool.samples // HOP + 2)  # the last samples reach into two frames of padding
         self._content = self._spool.samples // HOP
         self._clips = [self._frames(*clip) for clip in parse_clips(self._options.clip_timestamps)]
         self._seek = self._clips[0][0]
         for window in self._resume:
-            if window.segments:
-                self._said.add(window.segments, window.segments[0].temperature)
+            self._said.resume(window)
             self._windows.append(window)
             self._seek = window.next_start // HOP
         self._ended = True
@@ -125,8 +122,10 @@ class ExactTrack:
         self._spool.close()
 
     def offer(self) -> tuple[int, Request]:
-        """Return the window at the present position as a request."""
+        """Return the window at the present position as a request; before it, one for the language alone."""
         self._offered = True
+        if self._seeks_language:
+            return 0, self._beginning()
         start, temperature = self._seek * HOP, self._temperatures[self._attempt]
         if self._pcm is None:
             self._pcm = self._spool.read(start - MARGIN, start + WINDOW_SAMPLES + MARGIN)
@@ -139,26 +138,46 @@ class ExactTrack:
             seed=seed(self._sha256, start, temperature),
             log_mel_max=self._loudest,
             frames=self._size,
+            seek=self._seek,
             last_speech=self._said.last_word - start / SAMPLE_RATE,
         )
 
     def take(self, _window: int, reply: Reply) -> None:
         """Decode again at the next temperature, or note what was heard and seek on."""
         self._offered = False
+        if self._seeks_language:
+            self.language = reply.language
+            return
         self.language = self.language or reply.language
         if has_failed(reply, self._options) and self._attempt + 1 < len(self._temperatures):
             self._attempt += 1
             return
-        silent = is_silence(reply, self._options)
-        segments, seek = (None, self._seek + self._size) if silent else self._heard(reply)
-        if segments is not None:
+        silence = None, self._seek + self._size
+        heard, seek = silence if is_silence(reply, self._options) else self._heard(reply)
+        segments = [_cleared(each) for each in heard or ()]
+        if heard is not None:
             self._said.add(segments, reply.temperature)
-        self._finish(segments or [], seek if seek > self._seek else self._seek + self._size)
+        self._finish(segments, seek if seek > self._seek else self._seek + self._size)
         self._next_window()
 
+    @property
+    def _seeks_language(self) -> bool:
+        """Whether it is to be detected, as whisper does, on the first 30 s, where no clip begins."""
+        return self.language is None and self._seek > 0
+
+    def _beginning(self) -> Request:
+        """Return a request whose reply is worth its language only."""
+        return Request(
+            pcm=self._spool.read(-MARGIN, WINDOW_SAMPLES + MARGIN),
+            options=self._options,
+            language=None,
+            temperature=self._temperatures[0],
+            log_mel_max=self._loudest,
+            frames=min(N_FRAMES, self._content),
+        )
+
     def _frames(self, start: float, end: float) -> tuple[int, int]:
-        begin = round(start * FRAMES_PER_SECOND)
-        return begin, round(min(end * FRAMES_PER_SECOND, self._content))
+        return round(start * FRAMES_PER_SECOND), round(min(end * FRAMES_PER_SECOND, self._content))
 
     def _look(self, until: int) -> None:
         while self._looked < until:
@@ -175,22 +194,25 @@ class ExactTrack:
             for heard in reply.segments
         ]
         seek = self._seek + round(reply.consumed * FRAMES_PER_SECOND)
-        if self._options.word_timestamps:
-            seek = self._after_words(segments, seek, single_ending=reply.single_ending)
-        threshold = self._options.hallucination_silence_threshold
-        if not self._options.word_timestamps or threshold is None:
-            return [_cleared(each) for each in segments], seek
-        place = Place(self._seek, self._size, self._content)
-        kept, seek = skip_silences(
-            segments, seek, place, threshold, self._said.last_word, single_ending=reply.single_ending
-        )
-        return None if kept is None else [_cleared(each) for each in kept], seek
+        if not self._options.word_timestamps:
+            return segments, seek
+        return self._after_words(segments, seek, single_ending=reply.single_ending)
 
-    def _after_words(self, segments: list[Segment], seek: int, *, single_ending: bool) -> int:
-        end = last_word_end(segments)
-        if single_ending or end is None or end <= self._seek * HOP / SAMPLE_RATE:
-            return seek
-        return round(end * FRAMES_PER_SECOND)
+    def _after_words(
+        self, heard: list[Segment], seek: int, *, single_ending: bool
+    ) -> tuple[list[Segment] | None, int]:
+        """Seek by the last word, and past inventions if that is asked for."""
+        end, threshold = last_end(heard), self._options.hallucination_silence_threshold
+        if not single_ending and end is not None and end > self._seek * HOP / SAMPLE_RATE:
+            seek = round(end * FRAMES_PER_SECOND)
+        kept: list[Segment] | None = heard
+        if threshold is not None:
+            place, spoken_until = Place(self._seek, self._size, self._content), self._said.last_word
+            kept, seek = skip_silences(
+                heard, seek, place, threshold, spoken_until, single_ending=single_ending
+            )
+        self._said.last_word = last_end(kept or ()) or self._said.last_word
+        return kept, seek
 
     def _finish(self, segments: list[Segment], seek: int) -> None:
         start, end = self._seek * HOP, (self._seek + self._size) * HOP
@@ -201,6 +223,8 @@ class ExactTrack:
             language=self.language,
             segments=tuple(segments),
             warnings=quality.window_warnings(segments, None),
+            reset=self._said.is_reset,
+            last_word=self._said.last_word,
         )
         self._windows.append(window)
         self._fresh.append(window)

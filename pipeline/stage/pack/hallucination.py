@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.stage.pack.context import last_end
 from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE, WINDOW_SAMPLES
 
 if TYPE_CHECKING:
@@ -61,13 +62,11 @@ def _oddity(word: dict[str, Any]) -> float:
 
 
 def _after_last_word(segments: list[Segment], seek: int, place: Place, threshold: float) -> int:
-    ends = [word["end"] for each in segments for word in each.words or ()]
-    if not ends or ends[-1] <= place.seek / FRAMES_PER_SECOND:
+    end = last_end(segments)
+    if end is None or end <= place.seek / FRAMES_PER_SECOND:
         return seek
     window_end = (place.seek * HOP + WINDOW_SAMPLES) / SAMPLE_RATE
-    return (
-        round(ends[-1] * FRAMES_PER_SECOND) if window_end - ends[-1] > threshold else place.seek + place.size
-    )
+    return round(end * FRAMES_PER_SECOND) if window_end - end > threshold else place.seek + place.size
 
 
 def _without_islands(
