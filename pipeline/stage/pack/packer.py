@@ -1,19 +1,20 @@
-"""Packer: windows of all files in flight -> batches. Pure."""
+"""Packer: windows of all files in flight -> those that join the running batch now. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline.stage.pack.track import Cursor
     from pipeline.stage.transcribe.engine import Reply, Request
 
-PATIENCE_S = 2.0  # that a partial batch waits for windows about to come
+GROUP = 8  # an eighth of the slots joins at once, as every admission costs the decoder a step
 
 
 class Row(NamedTuple):
-    """One row of a batch: a request, and where its reply belongs."""
+    """One row of the running batch: a request, and where its reply belongs."""
 
     track: Cursor
     window: int
@@ -25,47 +26,48 @@ class Row(NamedTuple):
 
 
 class Packer:
-    """Fills batches from the tracks in turn.
+    """Lets windows of all files join in turn.
 
-    Oldest first, but whoever was served goes to the end of the line: a short file waits for one batch at most,
-    not for the ten-hour file before it.
+    Every other row goes to a file that has had none yet, the first come first; the others are the next in line, and
+    whoever was served goes to its end. So a short file never waits for the ten-hour one before it, nor a long one
+    for a stream of short ones.
     """
 
     def __init__(self) -> None:
+        self._new: deque[Cursor] = deque()
         self._line: deque[Cursor] = deque()
-        self._waiting_since: float | None = None
+        self._is_news_turn = True
 
     def add(self, track: Cursor) -> None:
         """Let this track take part."""
-        self._line.append(track)
+        self._new.append(track)
 
     def remove(self, track: Cursor) -> None:
         """Let this track out."""
-        self._line.remove(track)
+        (self._new if track in self._new else self._line).remove(track)
 
-    def batch(self, now: float, size: int, *, more_coming: bool) -> list[Row]:
-        """Return the rows of the next batch; none while it is better to wait for a fuller one."""
-        ready = sum(track.ready for track in self._line)
-        if not ready:
-            self._waiting_since = None
-            return []
-        if self._waiting_since is None:
-            self._waiting_since = now
-        if ready < size and more_coming and now - self._waiting_since < PATIENCE_S:
-            return []
-        self._waiting_since = None
-        return self._fill(min(size, ready))
+    def rows(self, free: int, slots: int, *, more_coming: bool) -> list[Row]:
+        """Return the rows to admit now into so many free slots; none while it is better to wait for a group.
 
-    def _fill(self, size: int) -> list[Row]:
+        Nothing waits for a batch in which nothing runs, nor when all there is fits and nothing else is coming.
+        """
+        ready = sum(track.ready for track in chain(self._new, self._line))
+        is_group = free >= max(1, slots // GROUP)
+        is_rest = ready <= free and not more_coming
+        return self._fill(min(free, ready)) if is_group or is_rest else []
+
+    def _fill(self, count: int) -> list[Row]:
         rows: list[Row] = []
-        while len(rows) < size:
+        while len(rows) < count:
             track = self._next()
             rows.append(Row(track, *track.offer()))
         return rows
 
     def _next(self) -> Cursor:
-        """Move the first track that can offer something to the end of the line, and return it."""
-        track = next(each for each in self._line if each.ready)
-        self._line.remove(track)
+        """Move the track whose turn it is to the end of the line, and return it."""
+        first, second = (self._new, self._line) if self._is_news_turn else (self._line, self._new)
+        track = next(each for each in chain(first, second) if each.ready)
+        self.remove(track)
         self._line.append(track)
+        self._is_news_turn = not self._is_news_turn
         return track

@@ -26,14 +26,14 @@ class Blame:
         self._said = Busy(file_ids=())
 
     def transcribing(self, file_ids: Iterable[int], expected: float) -> None:
-        """Name the owners of the batch to come, and in how many seconds a window of some file should end."""
+        """Name the owners of the running batch, and in how many seconds a window of some file should end."""
         with self._lock:
             self._on_device = frozenset(file_ids)
             self._expected = expected // NOTABLE_S * NOTABLE_S
             self._say()
 
     def transcribed(self) -> None:
-        """Know that the batch is off the device."""
+        """Know that nothing is on the device."""
         with self._lock:
             self._on_device = frozenset()
             self._say()

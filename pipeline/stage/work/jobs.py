@@ -14,7 +14,7 @@ from pipeline.stage.work.flight import Flight
 
 if TYPE_CHECKING:
     from pipeline.relay.messages import Job
-    from pipeline.stage.transcribe.engine import Engine, Reply
+    from pipeline.stage.transcribe.engine import Engine, Reply, Request
     from pipeline.stage.transcribe.load import Loader
     from pipeline.stage.work.blame import Blame
     from pipeline.stage.work.inbox import Inbox
@@ -36,6 +36,8 @@ class Jobs:
         self._budget = Budget(1)
         self._lanes = threading.Semaphore(os.cpu_count() or 1)
         self._granted = 0  # credit that no job has used yet
+        self._out: dict[int, tuple[Row, Flight]] = {}  # in the running batch, by the id of the request
+        self._abandoned: list[Request] = []  # that run, and whose file has been let go
         self.flights: dict[int, Flight] = {}
 
     def __bool__(self) -> bool:
@@ -67,9 +69,9 @@ class Jobs:
         """Return all jobs, those in flight first."""
         return [*(flight.job for flight in self.flights.values()), *self._waiting]
 
-    def start(self, job: Job, batch_size: int) -> None:
+    def start(self, job: Job, slots: int) -> None:
         """Begin to decode a file."""
-        self._budget.capacity = 2 * batch_size
+        self._budget.capacity = 2 * slots
         ahead = Ahead(
             job,
             root=self._root,
@@ -95,21 +97,35 @@ class Jobs:
             case _:
                 raise event.error
 
-    def batch(self, now: float, size: int) -> list[Row]:
-        """Return the rows to transcribe now."""
+    def join(self, free: int, slots: int) -> list[Request]:
+        """Return the windows that join the running batch now."""
         coming = any(flight.ahead.working for flight in self.flights.values())
-        return self._packer.batch(now, size, more_coming=coming)
+        rows = self._packer.rows(free, slots, more_coming=coming)
+        owners = {id(flight.track): flight for flight in self.flights.values()} if rows else {}
+        self._out |= {id(row.request): (row, owners[id(row.track)]) for row in rows}
+        return [row.request for row in rows]
 
-    def owner(self, row: Row) -> Flight:
-        """Return whose window this is."""
-        return next(flight for flight in self.flights.values() if flight.track is row.track)
+    @property
+    def aboard(self) -> list[Flight]:
+        """The files with windows in the running batch, once for each of these."""
+        return [flight for _, flight in self._out.values()]
 
-    def hand(self, row: Row, reply: Reply, flight: Flight) -> None:
-        """Give a reply to its file, unless that has been let go."""
-        if self.flights.get(flight.job.file_id) is flight:
-            held = row.track.held
-            row.take(reply)
-            self._budget.give(flight.job.file_id, held - row.track.held)
+    def abandoned(self) -> list[Request]:
+        """Return the windows that may leave the running batch: their files have been let go."""
+        abandoned, self._abandoned = self._abandoned, []
+        return abandoned
+
+    def take(self, request: Request, reply: Reply | Exception) -> tuple[Flight, Exception] | None:
+        """Give a reply to the file it belongs to; return the file and what failed, if it did."""
+        if id(request) not in self._out:
+            return None  # a window before this one made its file fail
+        row, flight = self._out.pop(id(request))
+        if isinstance(reply, Exception):
+            return flight, reply
+        held = row.track.held
+        row.take(reply)
+        self._budget.give(flight.job.file_id, held - row.track.held)
+        return None
 
     def land(self, flight: Flight) -> None:
         """Let a file in flight go, whatever became of it."""
@@ -117,12 +133,16 @@ class Jobs:
         if flight.track:
             self._packer.remove(flight.track)
         del self.flights[flight.job.file_id]
+        left = {key: row.request for key, (row, owner) in self._out.items() if owner is flight}
+        self._abandoned += left.values()
+        for key in left:
+            del self._out[key]
 
-    def grant(self, batch_size: int) -> int:
+    def grant(self, slots: int) -> int:
         """Return how many jobs to ask for: two batches' worth of windows, counting those that wait already."""
         windows = sum(max(1, flight.track.held if flight.track else 0) for flight in self.flights.values())
         count = len(self._waiting) + len(self.flights)
-        room = min(2 * batch_size, AT_MOST) - windows - len(self._waiting)
+        room = min(2 * slots, AT_MOST) - windows - len(self._waiting)
         credit = max(0, max(room, AT_LEAST - count) - self._granted)
         self._granted += credit
         return credit

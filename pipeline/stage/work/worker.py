@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.stage.decode.ahead import Event
-    from pipeline.stage.pack.packer import Row
     from pipeline.stage.work.flight import Flight
 
 logger = logging.getLogger(__name__)
@@ -56,18 +55,19 @@ class Stage:
         self.exit_code: int | None = None
 
     def step(self, now: float) -> float:
-        """Take what arrived, start what can start, transcribe one batch, report; return how long to wait."""
+        """Take what arrived, start what can, transcribe until a window ends, report; return how long to wait."""
         for item in self._inbox.take():
             self._take(item)
         if self.exit_code is not None or self._default is None:
             return IDLE_S
         self._start()
-        rows = [] if self._paused else self._next_batch(now)
-        if rows:
-            self._transcribe(rows)
+        is_running = self._fill() and not self._paused
+        self._blame_those_aboard(is_running=is_running)
+        if is_running:
+            self._transcribe()
         self._report(now)
         self._rest(now)
-        if rows:
+        if is_running:
             return 0.0
         return POLL_S if self._jobs else IDLE_S
 
@@ -137,7 +137,7 @@ class Stage:
             except PipelineError as error:
                 self._refuse(job, error)
             else:
-                self._jobs.start(job, self._model.batch_size)
+                self._jobs.start(job, self._model.slots)
 
     def _refuse(self, job: Job, error: PipelineError) -> None:
         if job.options.model == self._default and isinstance(error, EnvironmentUnusableError):
@@ -152,25 +152,35 @@ class Stage:
 
     # ---- what is transcribed ----
 
-    def _next_batch(self, now: float) -> list[Row]:
-        rows = self._jobs.batch(now, self._model.batch_size)
-        waits = [flight.expected for flight in self._jobs.flights.values()]
-        expected = max([self._model.expected(len(rows)), *waits])
-        self._blame.transcribing((self._jobs.owner(row).job.file_id for row in rows), expected)
-        return rows
+    def _fill(self) -> bool:
+        """Let windows leave and join the running batch; tell whether there is anything in it."""
+        if self._model.name is None:
+            return False
+        batch = self._model.batch
+        if abandoned := self._jobs.abandoned():
+            batch.drop(abandoned)
+        if not self._paused:
+            batch.join(self._jobs.join(batch.free, batch.slots))
+        return batch.size > 0
 
-    def _transcribe(self, rows: list[Row]) -> None:
-        flights = [self._jobs.owner(row) for row in rows]
+    def _blame_those_aboard(self, *, is_running: bool) -> None:
+        waits = [flight.expected for flight in self._jobs.flights.values()]
+        aboard = self._jobs.aboard if is_running else []
+        expected = max([self._model.batch.expected if is_running else 0.0, *waits])
+        self._blame.transcribing({flight.job.file_id for flight in aboard}, expected)
+
+    def _transcribe(self) -> None:
+        aboard = self._jobs.aboard
         began = time.monotonic()
-        replies = self._model.transcribe([row.request for row in rows])
-        self._blame.transcribed()
-        share = (time.monotonic() - began) / len(rows)
-        for row, flight, reply in zip(rows, flights, replies, strict=True):
+        ended = self._model.batch.advance()
+        share = (time.monotonic() - began) / len(aboard)
+        for flight in aboard:
             flight.seconds += share
-            if isinstance(reply, Exception):
-                self._fail(flight, reply)
-            else:
-                self._jobs.hand(row, reply, flight)
+        for request, reply in ended:
+            if failed := self._jobs.take(request, reply):
+                self._fail(*failed)
+        if not self._jobs.aboard:
+            self._blame.transcribed()
 
     # ---- what is said ----
 
@@ -181,11 +191,11 @@ class Stage:
                 self._jobs.land(flight)
             elif progress := flight.progress(now):
                 self._send(progress)
-        if credit := self._jobs.grant(self._model.batch_size):
+        if credit := self._jobs.grant(self._model.slots):
             self._send(Ready(credit=credit))
 
     def _fail(self, flight: Flight, error: Exception) -> None:
-        if self._jobs.flights.get(flight.job.file_id) is flight:  # else a row before this one ended it
+        if self._jobs.flights.get(flight.job.file_id) is flight:  # else a window before this one ended it
             self._send(failure(flight.job, error))
             self._jobs.land(flight)
 

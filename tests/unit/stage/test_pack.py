@@ -8,7 +8,7 @@ import pytest
 from pipeline.options import Options
 from pipeline.relay.messages import Window
 from pipeline.stage.pack.cut import Clip
-from pipeline.stage.pack.packer import PATIENCE_S, Packer
+from pipeline.stage.pack.packer import Packer
 from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
 from pipeline.stage.pack.track import Track
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply, Span
@@ -194,42 +194,73 @@ def test_seeds_depend_on_file_window_and_temperature_only() -> None:
 # ---- the packer ----
 
 
-def packed(packer: Any, size: int, now: float = 0.0, *, coming: bool = False) -> Any:
-    return [(row.track, row.window) for row in packer.batch(now, size, more_coming=coming)]
+def packed(packer: Any, free: int, slots: int | None = None, *, coming: bool = False) -> Any:
+    rows = packer.rows(free, slots or free, more_coming=coming)
+    return [(row.track, row.window) for row in rows]
 
 
-def test_a_batch_takes_windows_of_all_files_in_turn() -> None:
-    """A short file is not stuck behind a long one."""
+def packer_of(*tracks: Any) -> Any:
     packer = Packer()
-    long, short = track(*(clip(number) for number in range(9))), track(clip(0))
-    packer.add(long)
-    packer.add(short)
-    assert packed(packer, 4) == [(long, 0), (short, 0), (long, 480_000), (long, 960_000)]
-
-
-def test_every_file_is_served_before_any_is_served_twice() -> None:
-    """With more files than rows, the next batch begins where the last one ended."""
-    packer = Packer()
-    files = [track(clip(0), clip(1)) for _ in range(5)]
-    for each in files:
+    for each in tracks:
         packer.add(each)
-    served = [file for _ in range(3) for file, _ in packed(packer, 2)]
-    assert served == [*files, files[0]]
+    return packer
 
 
-def test_a_partial_batch_waits_while_more_is_coming() -> None:
-    """Not for ever: decoding may be slow."""
-    packer = Packer()
-    packer.add(track(clip(0)))
-    assert packed(packer, 4, 10.0, coming=True) == []
-    assert len(packed(packer, 4, 10.0 + PATIENCE_S, coming=True)) == 1
+def test_windows_of_all_files_join_in_turn() -> None:
+    """A short file is not stuck behind a long one."""
+    long, short = track(*(clip(number) for number in range(9))), track(clip(0))
+    assert packed(packer_of(long, short), 4) == [(long, 0), (long, 480_000), (short, 0), (long, 960_000)]
 
 
-def test_a_partial_batch_goes_at_once_when_nothing_else_comes() -> None:
-    """The last windows of the night wait for nobody."""
-    packer = Packer()
-    packer.add(track(clip(0)))
-    assert len(packed(packer, 4)) == 1
+def test_every_file_is_served_before_any_is_served_thrice() -> None:
+    """With more files than slots, those that had nothing get every other row."""
+    files = [track(*(clip(number) for number in range(9))) for _ in range(5)]
+    packer = packer_of(*files)
+    served = [file for _ in range(5) for file, _ in packed(packer, 2)]
+    assert all(files.index(file) <= number for number, file in enumerate(served))
+    assert {id(file) for file in served[:9]} == {id(file) for file in files}
+
+
+def test_a_newcomer_goes_before_those_that_were_served() -> None:
+    """However many files are in line: its first window waits for two rows at most."""
+    files = [track(*(clip(number) for number in range(9))) for _ in range(20)]
+    packer = packer_of(*files)
+    packed(packer, 40)
+    newcomer = track(clip(0))
+    packer.add(newcomer)
+    assert newcomer in [file for file, _ in packed(packer, 2)]
+
+
+def test_a_stream_of_newcomers_does_not_stop_a_long_file() -> None:
+    """Every other row is its own."""
+    long = track(*(clip(number) for number in range(9)))
+    packer = packer_of(long)
+    packed(packer, 1)
+    for _ in range(20):
+        packer.add(track(clip(0)))
+    assert [file is long for file, _ in packed(packer, 8)].count(True) == 4
+
+
+def test_windows_join_in_groups() -> None:
+    """Each admission costs those that run a step: one free slot of sixteen waits for another."""
+    long = track(*(clip(number) for number in range(9)))
+    packer = packer_of(long)
+    assert packed(packer, 1, 16) == []
+    assert len(packed(packer, 2, 16)) == 2
+
+
+def test_nothing_waits_for_a_batch_in_which_nothing_runs() -> None:
+    """Newcomers join later; and an engine with few slots has no groups."""
+    packer = packer_of(track(clip(0), clip(1), clip(2)))
+    assert len(packed(packer, 1, 1, coming=True)) == 1
+    assert len(packed(packer, 16, 16, coming=True)) == 2
+
+
+def test_the_last_windows_do_not_wait_for_a_group() -> None:
+    """Nothing else is coming that could fill it."""
+    packer = packer_of(track(clip(0)))
+    assert packed(packer, 1, 16, coming=True) == []
+    assert len(packed(packer, 1, 16)) == 1
 
 
 def test_a_file_that_left_is_not_served() -> None:
