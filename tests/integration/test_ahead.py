@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.options import Options
 from pipeline.relay.messages import Job
 from pipeline.stage.decode.ahead import Ahead, Budget, Ended, Failed, Opened
+from pipeline.stage.decode.lanes import Lanes
 from pipeline.stage.pack.cut import Clip
 from pipeline.stage.work.blame import Blame
 
@@ -20,7 +22,14 @@ TIMEOUT_S = 20.0
 
 
 def ahead(  # noqa: PLR0913 - a thread's needs
-    root: Path, name: str, seconds: int, budget: Budget, lanes: threading.Semaphore, *, said: Any = None
+    root: Path,
+    name: str,
+    seconds: int,
+    budget: Budget,
+    lanes: Lanes,
+    *,
+    said: Any = None,
+    options: Options | None = None,
 ) -> Any:
     """Start to decode a file of noise; return the thread and the queue of what it posts."""
     path, posts = root / name, queue.SimpleQueue()
@@ -36,7 +45,7 @@ def ahead(  # noqa: PLR0913 - a thread's needs
         path=os.fsencode(name),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        options=Options(),
+        options=options or Options(),
     )
     made = Ahead(
         job,
@@ -63,7 +72,7 @@ def until_it_waits(made: Ahead, posts: Any) -> list[Any]:
 def test_clips_in_memory_are_bounded(tmp_path: Path) -> None:
     """A long file stops at the budget and goes on when a clip is finished."""
     budget = Budget(2)
-    made, posts = ahead(tmp_path, "long.wav", 200, budget, threading.Semaphore(1))
+    made, posts = ahead(tmp_path, "long.wav", 200, budget, Lanes(1))
     found = until_it_waits(made, posts)
     assert [type(each) for each in found] == [Opened, Clip, Clip]
     budget.give(len("long.wav"))
@@ -73,7 +82,7 @@ def test_clips_in_memory_are_bounded(tmp_path: Path) -> None:
 
 def test_a_file_that_waits_lets_others_decode(tmp_path: Path) -> None:
     """It holds no lane while it waits for room, and every file may hold one clip."""
-    budget, lanes = Budget(2), threading.Semaphore(1)
+    budget, lanes = Budget(2), Lanes(1)
     made, posts = ahead(tmp_path, "long.wav", 200, budget, lanes)
     until_it_waits(made, posts)
     _, short = ahead(tmp_path, "b.wav", 5, budget, lanes)
@@ -81,10 +90,42 @@ def test_a_file_that_waits_lets_others_decode(tmp_path: Path) -> None:
     made.stop()
 
 
+def test_lanes_are_handed_over_in_turn() -> None:
+    """Whoever leaves one does not take it again before those that wait."""
+    lanes, order = Lanes(1), []
+
+    def visit(name: int) -> None:
+        with lanes:
+            order.append(name)
+
+    lanes.acquire()
+    visitors = [threading.Thread(target=visit, args=(name,)) for name in (1, 2)]
+    for number, each in enumerate(visitors):
+        each.start()
+        while len(lanes._line) <= number:
+            pass
+    lanes.release()
+    visit(3)
+    assert order == [1, 2, 3]
+
+
+def test_hours_without_a_clip_let_others_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer waits for a turn in the lane, not for the end of a long file."""
+    monkeypatch.setattr("pipeline.stage.decode.ahead.TURN_S", 0.01)
+    budget, lanes = Budget(9), Lanes(1)
+    silent = Options(clip_timestamps="100000,100001")
+    long, posts = ahead(tmp_path, "long.wav", 1800, budget, lanes, options=silent)
+    assert isinstance(posts.get(timeout=TIMEOUT_S), Opened)
+    _, short = ahead(tmp_path, "b.wav", 5, budget, lanes)
+    assert [type(short.get(timeout=TIMEOUT_S)) for _ in range(3)] == [Opened, Clip, Ended]
+    assert long.working
+    long.stop()
+
+
 def test_a_file_that_changes_under_way_is_not_taken(tmp_path: Path) -> None:
     """What was decoded belongs to no version of the file."""
     budget = Budget(1)
-    made, posts = ahead(tmp_path, "long.wav", 100, budget, threading.Semaphore(1))
+    made, posts = ahead(tmp_path, "long.wav", 100, budget, Lanes(1))
     until_it_waits(made, posts)
     os.utime(tmp_path / "long.wav", ns=(5, 5))
     budget.capacity = 9
@@ -96,7 +137,7 @@ def test_a_file_that_changes_under_way_is_not_taken(tmp_path: Path) -> None:
 
 def test_a_stopped_file_says_no_more(tmp_path: Path) -> None:
     """Its thread and FFmpeg end, also from the middle of waiting."""
-    made, posts = ahead(tmp_path, "long.wav", 200, Budget(1), threading.Semaphore(1))
+    made, posts = ahead(tmp_path, "long.wav", 200, Budget(1), Lanes(1))
     until_it_waits(made, posts)
     made.stop()
     made._thread.join(TIMEOUT_S)
@@ -121,7 +162,7 @@ def test_a_programming_error_fails_one_file(tmp_path: Path) -> None:
         root=os.fsencode(tmp_path),
         make_voice=broken,
         budget=Budget(1),
-        lanes=threading.Semaphore(1),
+        lanes=Lanes(1),
         blame=Blame(lambda _busy: None),
         post=posts.put,
     )
@@ -134,7 +175,7 @@ def test_a_programming_error_fails_one_file(tmp_path: Path) -> None:
 def test_a_file_is_to_blame_while_it_is_decoded_not_while_it_waits(tmp_path: Path) -> None:
     """A crash of voice activity must find its file, and leave out those that wait for room."""
     budget, said = Budget(2), []
-    made, posts = ahead(tmp_path, "long.wav", 200, budget, threading.Semaphore(1), said=said)
+    made, posts = ahead(tmp_path, "long.wav", 200, budget, Lanes(1), said=said)
     until_it_waits(made, posts)
     assert said[0].file_ids == (len("long.wav"),)
     assert said[-1].file_ids == ()

@@ -36,6 +36,7 @@ from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.load import Loader
 from pipeline.stage.work.inbox import Channel, Inbox
+from pipeline.stage.work.jobs import AT_LEAST
 from pipeline.stage.work.worker import Stage
 
 RATE = 16_000
@@ -378,6 +379,66 @@ def test_exact_mode_goes_through_the_whole_file(start: Callable[..., Any]) -> No
     worker.job("a.wav", 1, noise(70), exact=True)
     windows = worker.end_of(1).windows
     assert [(window.start // RATE, window.end // RATE) for window in windows] == [(0, 30), (30, 60), (60, 70)]
+
+
+def test_a_minute_does_not_wait_for_ten_hours(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transcript takes less than three times as long as alone."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.02")
+    worker = start()
+    worker.listen(Ready)
+    taken = []
+    for file_id in (1, 2):
+        began = time.monotonic()
+        worker.job(f"{file_id}.wav", file_id, noise(60, file_id), language="en")
+        assert isinstance(worker.end_of(file_id), Result)
+        taken.append(time.monotonic() - began)
+        if file_id == 1:
+            ten_hours(worker._root / "long.wav")
+            worker.job("long.wav", 9)
+            worker.listen(Progress, 5)
+    assert not [each for each in worker.heard if isinstance(each, Result) and each.file_id == 9]
+    assert taken[1] < 3 * taken[0]
+
+
+def test_a_long_file_leaves_room_for_other_jobs(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of its windows wait."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.02")
+    worker = start(batch=1)
+    worker.job("a.wav", 1, noise(300))
+    worker.listen(Progress, 2)
+    assert sum(each.credit for each in worker.heard if isinstance(each, Ready)) == AT_LEAST
+
+
+def ten_hours(path: Path) -> None:
+    """Write a WAV of silence that takes no room."""
+    with wave.open(os.fspath(path), "wb") as out:
+        out.setparams((1, 1, 8000, 0, "NONE", ""))
+        out.setnframes(36_000 * 8000)
+        out.writeframesraw(b"")
+    head = path.read_bytes()
+    size = 36_000 * 8000
+    path.write_bytes(head[:4] + (size + 36).to_bytes(4, "little") + head[8:40] + size.to_bytes(4, "little"))
+    os.truncate(path, 44 + size)
+
+
+def test_windows_of_a_cancelled_file_leave_the_batch(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are free for others at once."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.05")
+    worker = start(batch=8)
+    worker.job("a.wav", 1, noise(600))
+    worker.listen(Progress, 3)
+    assert worker.stage._model.batch.size > 1
+    worker.say(Cancel(epoch=3, token=7, file_id=1))
+    while worker.stage._jobs:
+        worker.step()
+    worker.step()
+    assert worker.stage._model.batch.size == worker.stage._model.engine.running == 0
 
 
 def test_silence_is_said_to_hold_no_words(start: Callable[..., Any]) -> None:

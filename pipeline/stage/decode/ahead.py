@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.relay.messages import Job
+    from pipeline.stage.decode.lanes import Lanes
     from pipeline.stage.transcribe.engine import Voice
     from pipeline.stage.work.blame import Blame
 
 logger = logging.getLogger(__name__)
+
+TURN_S = 0.2  # after so long in a lane a file lets others in: a newcomer must not wait for hours of silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ class Ahead:
         root: bytes,
         make_voice: Callable[[], Voice] | None,
         budget: Budget,
-        lanes: threading.Semaphore,
+        lanes: Lanes,
         blame: Blame,
         post: Callable[[Event], None],
     ) -> None:
@@ -147,8 +150,11 @@ class Ahead:
 
     def _stream(self, source: Source, decoder: Decoder, clips: list[tuple[float, float]]) -> float:
         """Post Opened and every clip; return for how many seconds there was no room."""
-        waited, opened = 0.0, False
+        waited, opened, since = 0.0, False, time.monotonic()
         for clip in self._clips(decoder, clips):
+            if self._lanes.wanted and time.monotonic() - since > TURN_S:
+                waited += self._out_of_lane(lambda: None)
+                since = time.monotonic()
             if not opened:  # hashed only once FFmpeg has found media in it
                 self._say(Opened(sha256=source.sha256(self._stopped.is_set), duration=decoder.duration))
                 opened = True
@@ -172,15 +178,20 @@ class Ahead:
         yield from cutter.finish()
 
     def _wait_for_room(self) -> float:
-        began = time.monotonic()
         self.working = False
-        self._lanes.release()
-        try:
-            with self._blame.waiting(self._job.file_id):
-                self._budget.take(self._job.file_id, self._stopped.is_set)
-        finally:
-            self._lanes.acquire()
+        waited = self._out_of_lane(lambda: self._budget.take(self._job.file_id, self._stopped.is_set))
         self.working = True
+        return waited
+
+    def _out_of_lane(self, wait: Callable[[], None]) -> float:
+        """Let others decode meanwhile; return for how many seconds."""
+        began = time.monotonic()
+        with self._blame.waiting(self._job.file_id):
+            self._lanes.release()
+            try:
+                wait()
+            finally:
+                self._lanes.acquire()
         return time.monotonic() - began
 
     def _say(self, event: Event) -> None:

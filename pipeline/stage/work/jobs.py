@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
 from pipeline.stage.decode.ahead import Ahead, Budget, Ended, Event, Opened
+from pipeline.stage.decode.lanes import Lanes
 from pipeline.stage.pack.cut import Clip
 from pipeline.stage.pack.packer import Packer, Row
 from pipeline.stage.work.flight import Flight
@@ -34,7 +34,7 @@ class Jobs:
         self._waiting: deque[Job] = deque()
         self._packer = Packer()
         self._budget = Budget(1)
-        self._lanes = threading.Semaphore(os.cpu_count() or 1)
+        self._lanes = Lanes(os.cpu_count() or 1)
         self._granted = 0  # credit that no job has used yet
         self._out: dict[int, tuple[Row, Flight]] = {}  # in the running batch, by the id of the request
         self._abandoned: list[Request] = []  # that run, and whose file has been let go
