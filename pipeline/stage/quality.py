@@ -7,6 +7,8 @@ import unicodedata
 import zlib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -59,22 +61,52 @@ def file_warnings(windows: Iterable[Window]) -> list[str]:
     return [*lines, "no_speech: no words were heard"] if heard_nothing else lines
 
 
+def without_loop(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments of a window that loops: what is said again and again is said once, the rest stays."""
+    spoken = [[_plain(word) for word in each.text.split()] for each in segments]
+    again = _said_again([word for words in spoken for word in words])
+    made, at = [], 0
+    for each, words in zip(segments, spoken, strict=True):
+        kept = [place for place in range(len(words)) if at + place not in again]
+        at += len(words)
+        if kept:
+            made.append(each if len(kept) == len(words) else _cut(each, kept))
+    return made
+
+
+def _cut(segment: Segment, places: list[int]) -> Segment:
+    """Return a segment that says only the words at these places; its tokens stay what was decoded."""
+    words, timed = segment.text.split(), segment.words
+    return msgspec.structs.replace(
+        segment,
+        text=" " + " ".join(words[place] for place in places),
+        words=timed and tuple(timed[place] for place in places if place < len(timed)),
+    )
+
+
 def _loop(words: list[str], segments: Sequence[Segment]) -> str:
     text = " ".join(each.text for each in segments).encode()
     packed = len(text) > _FEW_CHARACTERS and len(text) / len(zlib.compress(text)) > COMPRESSION
-    return "loop: the same words again and again" if packed or _repeats(words) else ""
+    was_cut = any(each.compression_ratio > COMPRESSION for each in segments)
+    return "loop: the same words again and again" if packed or was_cut or _said_again(words) else ""
 
 
-def _repeats(words: list[str]) -> bool:
-    """Tell whether some run of words follows itself at least LOOP_TIMES times, single words twice as often."""
+def _said_again(words: Sequence[str]) -> range:
+    """Return where some run of words follows itself, LOOP_TIMES sayings in all or more, single words twice as often.
+
+    The first saying is no part of it; an empty range where there is no loop.
+    """
     for size in range(1, min(LOOP_NGRAM, len(words) // LOOP_TIMES) + 1):
         wanted = size * (LOOP_TIMES * 2 if size == 1 else LOOP_TIMES) - size
         run = 0
-        for at in range(size, len(words)):
-            run = run + 1 if words[at] == words[at - size] else 0
-            if run >= wanted:
-                return True
-    return False
+        for at in range(size, len(words) + 1):
+            if at < len(words) and words[at] == words[at - size]:
+                run += 1
+            elif run >= wanted:
+                return range(at - run, at)
+            else:
+                run = 0
+    return range(0)
 
 
 def _phantom(segments: Sequence[Segment]) -> str:

@@ -7,5 +7,6 @@ hallucination.py  whisper's skipping of silences around inventions
 packer.py         Packer: windows of many files -> batches
 spool.py          samples on disk, for exact mode's second pass
 thresholds.py     whisper's rules for a reply
+timeline.py       a window's replies -> segments of the file
 track.py          Track: one file's cursor, windows independent
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from pipeline.stage.transcribe.engine import Voice
 
-PAD = SAMPLE_RATE // 5  # of context kept before and after speech
+PAD = SAMPLE_RATE * 2 // 5  # of context kept before and after speech, where the pause is long enough
 LONGEST = WINDOW_SAMPLES - 2 * PAD
 SHORTEST = WINDOW_SAMPLES // 2  # a pause earlier than this is no reason to leave a window half empty
+FULL = 25 * SAMPLE_RATE  # a window costs the same however full it is: from here on the longest pause ends it
+PHRASE = SAMPLE_RATE * 3 // 10  # shorter pauses lie between the words of a phrase
 CUT_FROM = 20 * SAMPLE_RATE  # speech without a pause is cut where it is quietest, from here on
 BREAK = 10 * SAMPLE_RATE  # a silence this long always ends a window: silence makes Whisper invent words
 _FRAME = SAMPLE_RATE // 50
@@ -125,12 +127,12 @@ class Cutter:
         """Return how many of the pending spans make the next clip, cutting one of them if there is no pause."""
         first = self._pending[0].start
         pauses = [
-            (after.start - before.end, count)
+            _Pause(after.start - before.end, before.end - first, count)
             for count, (before, after) in enumerate(pairwise(self._pending), start=1)
             if SHORTEST <= before.end - first <= LONGEST
         ]
         if pauses:
-            return max(pauses)[1]
+            return _best(pauses).spans
         return self._cut(self._held.quietest(first + CUT_FROM, first + LONGEST))
 
     def _cut(self, point: int) -> int:
@@ -143,11 +145,26 @@ class Cutter:
 
     def _emit(self, count: int) -> Clip:
         spans, self._pending = self._pending[:count], self._pending[count:]
-        before = self._pending[0].start if self._pending else self._held.end
-        start = max(spans[0].start - PAD, self._cut_at)
-        self._cut_at = min(spans[-1].end + PAD, before, self._held.end)
+        start, end = max(spans[0].start - PAD, self._cut_at), spans[-1].end
+        middle = (end + self._pending[0].start) // 2 if self._pending else self._held.end
+        self._cut_at = min(end + PAD, middle, self._held.end)
         pcm = self._held.read(start, self._cut_at)
         return Clip(start, pcm, tuple(spans) if self._looks else None)
+
+
+class _Pause(NamedTuple):
+    """A place to cut at: its length and its place in the window, in samples; how many spans lie before it."""
+
+    length: int
+    at: int
+    spans: int
+
+
+def _best(pauses: list[_Pause]) -> _Pause:
+    """Return the longest pause of a window that is full, else the last one; those inside phrases only in need."""
+    real = [pause for pause in pauses if pause.length >= PHRASE] or pauses
+    late = [pause for pause in real if pause.at >= FULL]
+    return max(late) if late else real[-1]
 
 
 class _Samples:

@@ -13,7 +13,7 @@ from pipeline.stage.pack.cut import Clip, parse_clips
 from pipeline.stage.pack.hallucination import Place, skip_silences
 from pipeline.stage.pack.spool import Spool
 from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
-from pipeline.stage.pack.track import segment
+from pipeline.stage.pack.timeline import segment
 from pipeline.stage.transcribe.engine import HOP, MARGIN, SAMPLE_RATE, WINDOW_SAMPLES, Request
 
 if TYPE_CHECKING:

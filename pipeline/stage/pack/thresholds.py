@@ -21,11 +21,21 @@ def temperatures(options: Options) -> list[float]:
 
 def has_failed(reply: Reply, options: Options) -> bool:
     """Tell whether the window should be decoded again: too repetitive or too improbable, and not silence."""
-    repeats = options.compression_ratio_threshold
     if _is_improbable(reply, options):
         silence = options.no_speech_threshold
         return silence is None or reply.no_speech_prob <= silence
-    return repeats is not None and reply.compression_ratio > repeats
+    return repeats(reply, options)
+
+
+def repeats(reply: Reply, options: Options) -> bool:
+    """Tell whether the text compresses so well that it must be a loop."""
+    most = options.compression_ratio_threshold
+    return most is not None and reply.compression_ratio > most
+
+
+def merit(reply: Reply, options: Options) -> tuple[bool, float]:
+    """Return what ranks the replies of a window that failed at every temperature: no loop first, then likelihood."""
+    return not repeats(reply, options), reply.avg_logprob
 
 
 def is_silence(reply: Reply, options: Options) -> bool:

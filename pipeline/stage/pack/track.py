@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pipeline.relay.messages import Segment, Window
+from pipeline.relay.messages import Window
 from pipeline.stage import quality
 from pipeline.stage.pack.cut import Clip, to_float
-from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
-from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE, Request
+from pipeline.stage.pack.thresholds import has_failed, is_silence, merit, repeats, seed, temperatures
+from pipeline.stage.pack.timeline import located
+from pipeline.stage.transcribe.engine import SAMPLE_RATE, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.options import Options
-    from pipeline.stage.transcribe.engine import Heard, Reply
+    from pipeline.relay.messages import Segment
+    from pipeline.stage.transcribe.engine import Reply
 
 REST_SAMPLES = SAMPLE_RATE  # less than this after the last timestamp is not worth another window
 _REST_SPEECH = SAMPLE_RATE // 3
@@ -81,13 +83,13 @@ class Cursor(Protocol):
 
 @dataclass(slots=True)
 class _Open:
-    """A clip at work: where its present part begins, at which temperature, and what was heard before."""
+    """A clip at work: where its present part begins, what failed there, and what was heard before."""
 
     clip: Clip
     begin: int
-    attempt: int = 0
     offered: bool = False
     pcm: NDArray[np.float32] | None = None  # one array for all temperatures: the engine knows it again
+    failed: list[Reply] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
 
@@ -168,7 +170,7 @@ class Track:
         chosen.offered = True
         if chosen.pcm is None:
             chosen.pcm = to_float(chosen.clip.pcm[chosen.begin - chosen.clip.start :])
-        temperature = self._temperatures[chosen.attempt]
+        temperature = self._temperatures[len(chosen.failed)]
         return window, Request(
             pcm=chosen.pcm,
             options=self._options,
@@ -179,19 +181,25 @@ class Track:
         )
 
     def take(self, window: int, reply: Reply) -> None:
-        """Decode again at the next temperature, go on where the timestamps end, or finish the window."""
+        """Decode again at the next temperature, go on where the timestamps end, or finish the window.
+
+        Where every temperature fails, whisper takes what the last and wildest one said; here the best is taken.
+        """
         chosen = self._open[window]
         chosen.offered = False
         self.language = self.language or reply.language
-        if has_failed(reply, self._options) and chosen.attempt + 1 < len(self._temperatures):
-            chosen.attempt += 1
-            return
+        if has_failed(reply, self._options):
+            chosen.failed.append(reply)
+            if len(chosen.failed) < len(self._temperatures):
+                return
+            reply = max(chosen.failed, key=lambda each: merit(each, self._options))
         silent = is_silence(reply, self._options)
         if not silent:
-            chosen.segments += located(reply, chosen.begin, chosen.clip.end)
+            heard = located(reply, chosen.begin, chosen.clip.end)
+            chosen.segments += quality.without_loop(heard) if repeats(reply, self._options) else heard
         rest = chosen.begin + round(reply.consumed * SAMPLE_RATE)
         if not silent and chosen.begin < rest and _has_speech(chosen.clip, rest):
-            chosen.begin, chosen.attempt, chosen.pcm = rest, 0, None
+            chosen.begin, chosen.failed, chosen.pcm = rest, [], None
         else:
             self._finish(window)
 
@@ -212,38 +220,6 @@ class Track:
         )
         self._done[start] = window
         self._fresh.append(window)
-
-
-def located(reply: Reply, begin: int, end: int) -> list[Segment]:
-    """Return what was heard in a window from sample `begin` on as segments of the file, none beyond `end`."""
-    offset, last = begin / SAMPLE_RATE, end / SAMPLE_RATE
-    made = []
-    for heard in reply.segments:
-        start, stop = min(offset + heard.start, last), min(offset + heard.end, last)
-        if heard.text.strip() and start < stop:
-            made.append(segment(reply, heard, begin, (round(start, 3), round(stop, 3))))
-    return made
-
-
-def segment(reply: Reply, heard: Heard, begin: int, times: tuple[float, float]) -> Segment:
-    """Return one segment of the file: `times` in its seconds, from a window that began at sample `begin`."""
-    offset = begin / SAMPLE_RATE
-    return Segment(
-        start=times[0],
-        end=times[1],
-        text=heard.text,
-        tokens=heard.tokens,
-        seek=begin // HOP,
-        temperature=reply.temperature,
-        avg_logprob=reply.avg_logprob,
-        compression_ratio=reply.compression_ratio,
-        no_speech_prob=reply.no_speech_prob,
-        words=None if heard.words is None else tuple(_moved(word, offset) for word in heard.words),
-    )
-
-
-def _moved(word: dict[str, Any], offset: float) -> dict[str, Any]:
-    return word | {"start": round(offset + word["start"], 3), "end": round(offset + word["end"], 3)}
 
 
 def _has_speech(clip: Clip, begin: int) -> bool:

@@ -55,23 +55,43 @@ def in_seconds(clips: Any) -> Any:
 
 def test_speech_is_padded() -> None:
     """A little context is kept on both sides."""
-    assert in_seconds(cut(10, [(3, 5)])) == [(2.8, 5.2)]
+    assert in_seconds(cut(10, [(3, 5)])) == [(2.6, 5.4)]
 
 
 def test_short_pauses_stay_inside_a_window() -> None:
     """Speech is joined up to the length of a window."""
-    assert in_seconds(cut(30, [(1, 5), (6, 12), (14, 20)])) == [(0.8, 20.2)]
+    assert in_seconds(cut(30, [(1, 5), (6, 12), (14, 20)])) == [(0.6, 20.4)]
 
 
-def test_windows_end_at_the_longest_pause() -> None:
-    """Of the pauses in the second half of a window the longest is where it ends."""
-    clips = cut(60, [(0, 16), (19, 24), (24.5, 29), (29.3, 45)])
-    assert in_seconds(clips) == [(0.0, 16.2), (18.8, 45.2)]
+def test_a_window_ends_at_the_longest_pause_once_it_is_full() -> None:
+    """A longer pause before 25 s would leave room that costs as much as speech."""
+    clips = cut(60, [(0, 16), (19, 25.5), (26.5, 28), (28.5, 45)])
+    assert in_seconds(clips) == [(0.0, 25.9), (26.1, 45.4)]
+
+
+def test_a_window_that_cannot_be_filled_ends_at_its_last_pause() -> None:
+    """Half a window more is cheaper than a word cut in two."""
+    clips = cut(60, [(0, 16), (19, 21), (21.5, 31), (31.2, 45)])
+    assert in_seconds(clips) == [(0.0, 21.25), (21.25, 45.4)]
+
+
+def test_moments_between_words_end_a_window_only_in_need() -> None:
+    """A pause between phrases is better, even where it leaves room."""
+    phrases = cut(60, [(0, 20), (20.5, 27), (27.2, 45)])
+    assert in_seconds(phrases) == [(0.0, 20.25), (20.25, 45.4)]
+    words = cut(60, [(0, 20), (20.2, 27), (27.1, 45)])
+    assert in_seconds(words) == [(0.0, 27.05), (27.05, 45.4)]
+
+
+def test_windows_part_in_the_middle_of_a_short_pause() -> None:
+    """Where speech begins is known to a few hundredths of a second: the first sound needs air before it."""
+    clips = cut(60, [(0, 26), (26.5, 45)])
+    assert in_seconds(clips) == [(0.0, 26.25), (26.25, 45.4)]
 
 
 def test_a_long_silence_ends_a_window() -> None:
     """Silence inside a window makes Whisper invent words."""
-    assert in_seconds(cut(40, [(1, 3), (15, 17)])) == [(0.8, 3.2), (14.8, 17.2)]
+    assert in_seconds(cut(40, [(1, 3), (15, 17)])) == [(0.6, 3.4), (14.6, 17.4)]
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
@@ -97,7 +117,7 @@ def test_silence_makes_no_clip() -> None:
 
 def test_clip_timestamps_limit_what_is_cut() -> None:
     """Only speech inside the clips is kept."""
-    assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(4.8, 8.2), (19.8, 30.2)]
+    assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(4.6, 8.4), (19.6, 30.4)]
 
 
 def test_clip_timestamps_must_be_numbers() -> None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipeline.relay.messages import Segment, Window
 from pipeline.stage.pack.cut import Clip
-from pipeline.stage.quality import file_warnings, window_warnings
+from pipeline.stage.quality import file_warnings, window_warnings, without_loop
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, Span
 
 
@@ -44,6 +45,23 @@ def test_ordinary_speech_raises_nothing(text: str) -> None:
 def test_a_loop_is_told(text: str) -> None:
     """The same words again and again are the model's, not the speaker's."""
     assert "loop" in codes(said(text))
+
+
+def test_a_loop_is_cut_to_one_saying() -> None:
+    """Across segments, with what was said before and after it, and with its words."""
+    words = tuple(
+        {"word": f" {word}", "start": at, "end": at + 1} for at, word in enumerate(["Bon.", *"abab"])
+    )
+    first = msgspec.structs.replace(said(" Bon. a b a b"), words=words)
+    cut = without_loop([first, said(" A, b."), said(" a b a b"), said(" Fin.")])
+    assert [each.text for each in cut] == [" Bon. a b", " Fin."]
+    assert cut[0].words == words[:3]
+
+
+def test_segments_without_a_loop_stay_as_they_are() -> None:
+    """Also where a refrain comes back."""
+    segments = [said(" Elle est là."), said(" Elle est là."), said(" Oui.")]
+    assert without_loop(segments) == segments
 
 
 @pytest.mark.parametrize(
