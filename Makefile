@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint memory image clean
+.PHONY: help setup demo start test check lint memory bench bench-full bench-smoke gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	"$$each" $(NEW_ENOUGH) && echo "$$each" && break; done)
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(INSTALLED) ## the virtual environment .venv with everything in it
 
@@ -47,6 +47,19 @@ lint: setup
 
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
+
+bench: setup ## this project against its peers, to docs/benchmarks.md (an hour at most)
+	@$(BIN)/python -m benchmarks.bench --document $(ARGS)
+
+bench-full: setup ## every system on all of the audio (many hours)
+	@$(BIN)/python -m benchmarks.bench --name bench-full --full --pieces 500 $(ARGS)
+
+bench-smoke: setup ## does the benchmark run? on samples/, a few minutes
+	@$(BIN)/python -m benchmarks.bench --name smoke --corpus samples --rounds 1 --minutes 1 --pieces 4 --windows 2 \
+		--workload long,short,alone --only 'ours, greedy;int8, beam 1;beam 1' --skip 'float32;batched 16;openai' $(ARGS)
+
+gpu: setup ## throughput on a CUDA GPU, if there is one
+	@$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 image: ## the Docker image whisper:0.0
 	docker build -t whisper:0.0 -f Dockerfile.gpu .

@@ -1,0 +1,224 @@
+"""`make gpu`: the engine's throughput on a CUDA GPU; without one it says so and that is all.
+
+usage: python -m benchmarks.gpu [--device cuda|cpu] [--shapes large-v3] [--beam 1] [--windows 128] [--tokens 100]
+
+The shapes' weights are random, but for a script in the decoder: each window's tokens, and where they end, are known
+beforehand, while every product is computed in full. Windows carry prompts of different lengths, so that they end at
+different steps, as speech does. Base runs with its real weights on samples/ too, where both and FFmpeg are at hand.
+Needs torch, openai-whisper and silero-vad, no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from benchmarks.arithmetic import BASE, LARGE_V3, TINY, Sizes
+from benchmarks.ours.alone import fresh, replies
+from pipeline.errors import PipelineError
+from pipeline.options import Options
+from pipeline.stage.transcribe import weights, whisper
+from pipeline.stage.transcribe.engine import WINDOW_SAMPLES, Request
+from pipeline.stage.transcribe.weights import Checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.stage.transcribe.engine import Engine
+
+ROOT = Path(__file__).parents[1]
+SHAPES = {"tiny": TINY, "base": BASE, "large-v3": LARGE_V3}
+WINDOW_S = 30.0
+SEED = 20_250_625
+LOUD = 20.0  # times as loud as the token before it: the token that the script wants
+LONGEST_PROMPT = 40
+TEXT = 50_000  # ordinary tokens
+FRAMES_AT_START, FRAMES_AT_END = 0, 1500  # timestamps of 20 ms each
+
+
+def main() -> None:
+    """Measure what was asked for, one JSON line each."""
+    chosen = arguments()
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available():
+        print("no CUDA GPU here: nothing was measured (--device cpu --shapes tiny runs the same code, small)")
+        return
+    for name in chosen.shapes.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            engine = scripted(Path(folder), name, chosen)
+            report(f"{name}, random weights", engine, noise(chosen), chosen)
+            engine.close()
+    for title, engine, requests in real(chosen):
+        report(title, engine, requests, chosen)
+
+
+def arguments() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
+    parser.add_argument("--shapes", default="base,large-v3", help=f"of {', '.join(SHAPES)}")
+    parser.add_argument("--beam", type=int, default=1)
+    parser.add_argument("--windows", type=int, default=256)
+    parser.add_argument("--tokens", type=int, default=100, help="a window, at most")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/whisper").expanduser())
+    return parser.parse_args()
+
+
+def scripted(folder: Path, name: str, chosen: argparse.Namespace) -> Engine:
+    """Return an engine of these shapes, by way of a checkpoint as any other."""
+    path = folder / f"{name}.pt"
+    content = {"dims": asdict(SHAPES[name]), "model_state_dict": random_weights(SHAPES[name], chosen.tokens)}
+    torch.save(content, path)
+    return whisper.load(
+        Checkpoint(path, name, hashlib.sha256(name.encode()).hexdigest()),
+        chosen.device,
+        chosen.dtype,
+        chosen.threads,
+        lambda _what, _fraction: None,
+    )
+
+
+def random_weights(sizes: Sizes, tokens: int) -> dict[str, torch.Tensor]:
+    """Return weights with which the token at each position follows from the position alone.
+
+    What the decoder's layers would add is multiplied by zero at the end of each; the position's embedding is that of
+    the wanted token, loud.
+    """
+    import whisper as openai  # noqa: PLC0415 - the name is ours above
+
+    torch.manual_seed(SEED)
+    model = openai.model.Whisper(openai.model.ModelDimensions(**asdict(sizes)))
+    found = {name: value.half() for name, value in model.state_dict().items()}
+    for name, value in found.items():
+        if name.startswith("decoder.blocks") and name.split(".", 3)[3].startswith(
+            ("attn.out", "cross_attn.out", "mlp.2")
+        ):
+            value.zero_()
+    embedding = torch.nn.functional.normalize(torch.randn(sizes.n_vocab, sizes.n_text_state))
+    found["decoder.token_embedding.weight"] = embedding.half()
+    found["decoder.positional_embedding"] = (LOUD * embedding[script(sizes, tokens)]).half()
+    return found
+
+
+def script(sizes: Sizes, tokens: int) -> torch.Tensor:
+    """Return the token wanted after each position: words, the last timestamp, the end."""
+    end = 50257
+    last_timestamp = sizes.n_vocab - 1
+    wanted = torch.randint(0, TEXT, (sizes.n_text_ctx,))
+    wanted[tokens + LONGEST_PROMPT :] = end
+    wanted[tokens + LONGEST_PROMPT - 1] = last_timestamp
+    return wanted
+
+
+def noise(chosen: argparse.Namespace) -> list[Request]:
+    """Return windows of noise whose prompts' lengths differ: what follows a longer one is shorter."""
+    random = np.random.default_rng(SEED)
+    pcm = (random.standard_normal(WINDOW_SAMPLES) * 0.1).astype(np.float32)
+    options = Options(beam_size=None if chosen.beam == 1 else chosen.beam)
+    lengths = random.integers(0, LONGEST_PROMPT, chosen.windows)
+    return [
+        Request(
+            pcm=pcm.copy(),
+            options=options,
+            language="en",
+            temperature=0.0,
+            prompt=tuple(int(token) for token in random.integers(0, TEXT, length)),
+        )
+        for length in lengths
+    ]
+
+
+def real(chosen: argparse.Namespace) -> Iterator[tuple[str, Engine, list[Request]]]:
+    """Yield base with its real weights on samples/, where both and FFmpeg are at hand."""
+    try:
+        checkpoint = weights.find("base", chosen.cache)
+        from benchmarks.workloads import decoded, recordings  # noqa: PLC0415 - needs FFmpeg's package
+
+        speech = [decoded(each.path) for each in recordings(ROOT / "samples")]
+    except (PipelineError, ImportError, OSError) as error:
+        print(f"base with its real weights: not measured ({error})")
+        return
+    pcm = np.concatenate(speech)[:WINDOW_SAMPLES].astype(np.float32) / np.float32(32768)
+    requests = [
+        replace(each, pcm=np.roll(pcm, 160 * row), prompt=()) for row, each in enumerate(noise(chosen))
+    ]
+    engine = whisper.load(
+        checkpoint, chosen.device, chosen.dtype, chosen.threads, lambda _what, _fraction: None
+    )
+    yield "base, real weights", engine, requests
+
+
+def report(title: str, engine: Engine, requests: list[Request], chosen: argparse.Namespace) -> None:
+    """Run the windows once to warm up, once by the clock and once under the profiler; print the figures."""
+    replies(engine, fresh(requests[: engine.slots]))
+    again = fresh(requests)
+    before = replace(engine.effort)
+    began = time.perf_counter()
+    done = replies(engine, again)
+    taken = time.perf_counter() - began
+    after = engine.effort
+    steps = after.steps - before.steps
+    figures = {
+        "what": title,
+        "device": device_name(chosen.device),
+        "beam": chosen.beam,
+        "windows": len(requests),
+        "slots": engine.slots,
+        "seconds": round(taken, 3),
+        "windows_per_s": round(len(requests) / taken, 2),
+        "real_time_factor": round(len(requests) * WINDOW_S / taken, 1),
+        "tokens_per_window": round(sum(len(reply.tokens) for reply in done) / len(done), 1),
+        "encoding_s": round(after.encoding - before.encoding, 3),
+        "decoding_s": round(after.decoding - before.decoding, 3),
+        "fill": round((after.row_steps - before.row_steps) / (steps * engine.slots), 3),
+        "busy": round(busy_share(engine, requests, chosen), 3),
+    }
+    print(json.dumps(figures), flush=True)
+
+
+def device_name(device: str) -> str:
+    """Return the GPU's name, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def busy_share(engine: Engine, requests: list[Request], chosen: argparse.Namespace) -> float:
+    """Return the share of the wall time in which the device had something to do; of all threads' on a CPU."""
+    on_gpu = chosen.device.startswith("cuda")
+    watching: Any = (
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) if on_gpu else nullcontext()
+    )
+    again = fresh(requests)
+    began, cpu = time.perf_counter(), time.process_time()
+    with watching:
+        replies(engine, again)
+    taken = time.perf_counter() - began
+    if not on_gpu:
+        return (time.process_time() - cpu) / (taken * int(chosen.threads))
+    spans = [(each.time_range.start, each.time_range.end) for each in watching.events()]
+    return covered(spans) / 1e6 / taken
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """Return the length of the union of intervals."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+if __name__ == "__main__":
+    main()
