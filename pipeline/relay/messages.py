@@ -163,7 +163,7 @@ class Status(Message, frozen=True):
     phase: Literal["starting", "downloading", "loading", "compiling", "ready", "idle", "failed"]
     detail: str = ""
     fraction: float | None = None
-    figures: dict[str, float] = {}  # busy share, batch fill, windows/s, real-time factor
+    figures: dict[str, float] = {}  # device_busy, batch_fill, real_time_factor, …: stage/work/meter.py
 
 
 class Busy(Message, frozen=True):

@@ -35,9 +35,10 @@ from pipeline.relay.messages import (
 from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.load import Loader
+from pipeline.stage.work import meter
 from pipeline.stage.work.inbox import Channel, Inbox
 from pipeline.stage.work.jobs import AT_LEAST
-from pipeline.stage.work.worker import Stage
+from pipeline.stage.work.stage import Stage
 
 RATE = 16_000
 DEADLY_VOICE = """
@@ -411,6 +412,27 @@ def test_a_long_file_leaves_room_for_other_jobs(
     worker.job("a.wav", 1, noise(300))
     worker.listen(Progress, 2)
     assert sum(each.credit for each in worker.heard if isinstance(each, Ready)) == AT_LEAST
+
+
+def test_figures_are_told_while_there_is_work(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How busy the device is, how full the batch, how fast it goes and what waits for it; none at rest."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.05")
+    for name, seconds in {"READ_EVERY_S": 0.1, "SAY_EVERY_S": 0.1, "LULL_S": 0.1, "SPAN_S": 0.6}.items():
+        monkeypatch.setattr(meter, name, seconds)
+    worker = start()
+    worker.job("a.wav", 1, noise(900))
+    worker.end_of(1)
+    while worker.listen(Status)[0].figures:
+        pass
+    told = [each.figures for each in worker.heard if isinstance(each, Status) and each.figures]
+    amid = told[len(told) // 2]
+    assert 0.7 < amid["device_busy"] <= 1.0
+    assert 0.9 < amid["batch_fill"] <= 1.0
+    assert 10 < amid["windows_per_second"] < 21
+    assert 200 < amid["real_time_factor"] < 900
+    assert 60 < amid["decoded_seconds_waiting"] < 300
 
 
 def ten_hours(path: Path) -> None:

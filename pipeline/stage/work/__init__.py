@@ -5,6 +5,8 @@ blame.py   which files to blame if this process dies, told before the step is ta
 flight.py  one job on its way, and the messages about it
 inbox.py   what arrives at the worker; its end of the channel
 jobs.py    the jobs in hand, and room for more
+meter.py   figures: how busy the device is, how full the batch
 model.py   the loaded engine
-worker.py  Stage.step(): receive, decode, pack, transcribe, report
+stage.py   Stage.step(): receive, decode, pack, transcribe, report
+worker.py  the process around it
 """

@@ -29,6 +29,7 @@ class Batch:
         self.engine = engine
         self.slots = engine.slots
         self.busy = 0.0  # seconds inside the engine
+        self.ended = 0  # windows
         self._on_gpu = on_gpu
         self._seconds_a_row = guess
         self._measured = False
@@ -65,6 +66,7 @@ class Batch:
         ended = self._admit(self._next()) or self._decode()
         taken = time.monotonic() - began
         self.busy += taken
+        self.ended += len(ended)
         self._measure(taken / (joined + 1))
         self._on_probation = max(0, self._on_probation - len(ended))
         self._apart = self._apart and self.size > 0

@@ -41,6 +41,7 @@ class Flight:
         self.track: Cursor | None = None
         self.ended: Ended | None = None
         self.seconds = 0.0  # of transcription
+        self.decoded: dict[int, float] = {}  # seconds of the clips in memory, by where they begin
         self._opened: Opened | None = None
         self._said: tuple[float, float | None] = (0.0, None)
         self._said_at = float("-inf")
@@ -61,6 +62,20 @@ class Flight:
         """Whether there is a result."""
         return self.ended is not None and (self.track is None or self.track.finished)
 
+    @property
+    def position(self) -> float:
+        """The second up to which all is done."""
+        waiting = self.track.waiting_from if self.track else 0
+        if waiting is None:
+            waiting = self.ended.samples if self.ended else self.ahead.settled
+        return waiting / SAMPLE_RATE
+
+    @property
+    def done(self) -> float:
+        """Seconds of the file that are done, without those of earlier leases."""
+        resumed = sum(window.end - window.start for window in self.job.resume) / SAMPLE_RATE
+        return max(0.0, self.position - resumed)
+
     def open(self, opened: Opened, engine: Engine) -> Cursor:
         """Make the track, now that the file is known to be media."""
         self._opened = opened
@@ -80,7 +95,10 @@ class Flight:
 
     def feed(self, clip: Clip) -> bool:
         """Hand the next clip to the track; False when it does not stay in memory."""
-        return _given(self.track).feed(clip)
+        is_kept = _given(self.track).feed(clip)
+        if is_kept:
+            self.decoded[clip.start] = len(clip.pcm) / SAMPLE_RATE
+        return is_kept
 
     def end(self, ended: Ended) -> None:
         """Know that all is decoded."""
@@ -99,16 +117,14 @@ class Flight:
         if not self.track or not self._opened:
             return None
         fresh = self.track.harvest()
-        waiting = self.track.waiting_from
-        position = (self.ahead.settled if waiting is None else waiting) / SAMPLE_RATE
-        news = (position, self._opened.duration)
+        news = (self.position, self._opened.duration)
         if not fresh and (news == self._said or now - self._said_at < PROGRESS_EVERY_S):
             return None
         self._said, self._said_at = news, now
         return Progress(
             **named(self.job),
             windows=fresh,
-            position=position,
+            position=news[0],
             duration=news[1],
             language=self.track.language,
         )

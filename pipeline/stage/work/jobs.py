@@ -37,6 +37,7 @@ class Jobs:
         self._lanes = Lanes(os.cpu_count() or 1)
         self._granted = 0  # credit that no job has used yet
         self._out: dict[int, tuple[Row, Flight]] = {}  # in the running batch, by the id of the request
+        self._landed = 0.0  # seconds of audio that files which are no longer in flight had done
         self._abandoned: list[Request] = []  # that run, and whose file has been let go
         self.flights: dict[int, Flight] = {}
 
@@ -124,11 +125,14 @@ class Jobs:
             return flight, reply
         held = row.track.held
         row.take(reply)
-        self._budget.give(flight.job.file_id, held - row.track.held)
+        if row.track.held < held:
+            self._budget.give(flight.job.file_id, held - row.track.held)
+            flight.decoded.pop(row.window, None)
         return None
 
     def land(self, flight: Flight) -> None:
         """Let a file in flight go, whatever became of it."""
+        self._landed += flight.done
         flight.close()
         if flight.track:
             self._packer.remove(flight.track)
@@ -137,6 +141,17 @@ class Jobs:
         self._abandoned += left.values()
         for key in left:
             del self._out[key]
+
+    @property
+    def audio(self) -> float:
+        """Seconds of audio done so far, those of files that have gone since included."""
+        return self._landed + sum(flight.done for flight in self.flights.values())
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of audio that lie decoded in memory and have not joined the running batch."""
+        decoded = sum(sum(flight.decoded.values()) for flight in self.flights.values())
+        return decoded - sum(flight.decoded.get(row.window, 0.0) for row, flight in self._out.values())
 
     def grant(self, slots: int) -> int:
         """Return how many jobs to ask for: two batches' worth of windows, counting those that wait already."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import ModelUnavailableError
 from pipeline.relay.messages import Status
 from pipeline.stage.work.batch import Batch
+from pipeline.stage.work.meter import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,20 @@ class Model:
     def slots(self) -> int:
         """Windows side by side; one as long as there is no model."""
         return self._batch.slots if self._batch else 1
+
+    def reading(self, now: float, *, audio: float, waiting: float) -> Reading:
+        """Return where its counters stand, beside those of the files; all 0 without a model."""
+        batch = self._batch
+        return Reading(
+            at=now,
+            busy=batch.busy if batch else 0.0,
+            steps=batch.engine.effort.steps if batch else 0,
+            row_steps=batch.engine.effort.row_steps if batch else 0,
+            windows=batch.ended if batch else 0,
+            audio=audio,
+            slots=self.slots,
+            waiting=waiting,
+        )
 
     def load(self, name: str) -> None:
         """Have this model ready; raises PipelineError when it is not to be had."""

@@ -1,10 +1,9 @@
-"""The killable child: receives jobs, decodes ahead, packs, transcribes, reports. No torch by itself."""
+"""The killable child: a process with one stage, at the end of its supervisor's channel."""
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -13,199 +12,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import EnvironmentUnusableError, PipelineError
-from pipeline.relay.messages import Bye, Cancel, Drain, Job, Message, Pause, Ready, Status, Welcome
-from pipeline.stage.decode.ffmpeg import ffmpeg_binary
+from pipeline.logs import configure
 from pipeline.stage.transcribe.load import Loader
-from pipeline.stage.work.blame import Blame
-from pipeline.stage.work.flight import failure, returned
 from pipeline.stage.work.inbox import Channel, Inbox
-from pipeline.stage.work.jobs import Jobs
-from pipeline.stage.work.model import Model
+from pipeline.stage.work.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.stage.decode.ahead import Event
-    from pipeline.stage.work.flight import Flight
-
-logger = logging.getLogger(__name__)
-
-UNUSABLE = 3  # exit code: no model, no FFmpeg
-POLL_S = 0.1  # between looks at who waits, where nothing arrives
-IDLE_S = 1.0
 _PR_SET_PDEATHSIG = 1
-
-
-class Stage:
-    """One device's worth of work; `exit_code` is set when it is over."""
-
-    def __init__(
-        self, root: bytes, loader: Loader, channel: Channel, inbox: Inbox, idle_seconds: float
-    ) -> None:
-        self._send = channel.send
-        self._inbox = inbox
-        self._idle_seconds = idle_seconds
-        self._model = Model(loader, channel.send)
-        self._blame = Blame(channel.send)
-        self._jobs = Jobs(root, loader, inbox, self._blame)
-        self._default: str | None = None  # the model the core named
-        self._paused = False
-        self._worked_at: float | None = None
-        self.exit_code: int | None = None
-
-    def step(self, now: float) -> float:
-        """Take what arrived, start what can, transcribe until a window ends, report; return how long to wait."""
-        for item in self._inbox.take():
-            self._take(item)
-        if self.exit_code is not None or self._default is None:
-            return IDLE_S
-        self._start()
-        is_running = self._fill() and not self._paused
-        self._blame_those_aboard(is_running=is_running)
-        if is_running:
-            self._transcribe()
-        self._report(now)
-        self._rest(now)
-        if is_running:
-            return 0.0
-        return POLL_S if self._jobs else IDLE_S
-
-    # ---- what arrives ----
-
-    def _take(self, item: Message | tuple[int, Event] | None) -> None:
-        if item is None:
-            self.exit_code = 0 if self.exit_code is None else self.exit_code
-        elif isinstance(item, tuple):
-            self._follow(*item)
-        else:
-            self._hear(item)
-
-    def _hear(self, message: Message) -> None:
-        match message:
-            case Job():
-                self._jobs.add(message)
-            case Cancel():
-                self._jobs.drop(message.file_id)
-            case Pause():
-                self._paused = message.paused
-            case Welcome():
-                self._paused = message.paused
-                self._welcome(message.model)
-            case Drain():
-                self._drain()
-            case _:
-                logger.warning("%s is not for a worker", type(message).__name__)
-
-    def _welcome(self, model: str) -> None:
-        """Have the core's model ready; a core that restarted may find another one still at work."""
-        self._default = model
-        if self._jobs or self._model.name:
-            return
-        try:
-            ffmpeg_binary()
-            self._model.load(model)
-        except PipelineError as error:
-            self._give_up(error)
-
-    def _drain(self) -> None:
-        for job in self._jobs.every():
-            self._send(returned(job))
-            self._jobs.drop(job.file_id)
-        self._send(Bye())
-        self.exit_code = 0
-
-    def _follow(self, file_id: int, event: Event) -> None:
-        """Take in what decoding found; the fence around one file."""
-        flight = self._jobs.flights.get(file_id)
-        if flight is None:
-            return  # dropped meanwhile
-        try:
-            self._jobs.advance(flight, event, self._model.engine)
-        except PipelineError as error:
-            self._fail(flight, error)
-        except Exception as error:
-            logger.exception("%s: failed", flight.job.path)
-            self._fail(flight, error)
-
-    # ---- what starts ----
-
-    def _start(self) -> None:
-        while job := self._jobs.next(self._model.name):
-            try:
-                self._model.load(job.options.model)
-            except PipelineError as error:
-                self._refuse(job, error)
-            else:
-                self._jobs.start(job, self._model.slots)
-
-    def _refuse(self, job: Job, error: PipelineError) -> None:
-        if job.options.model == self._default and isinstance(error, EnvironmentUnusableError):
-            self._send(returned(job))
-            self._give_up(error)
-        else:
-            self._send(failure(job, error))
-
-    def _give_up(self, error: PipelineError) -> None:
-        self._send(Status(phase="failed", detail=str(error)))
-        self.exit_code = UNUSABLE
-
-    # ---- what is transcribed ----
-
-    def _fill(self) -> bool:
-        """Let windows leave and join the running batch; tell whether there is anything in it."""
-        if self._model.name is None:
-            return False
-        batch = self._model.batch
-        if abandoned := self._jobs.abandoned():
-            batch.drop(abandoned)
-        if not self._paused:
-            batch.join(self._jobs.join(batch.free, batch.slots))
-        return batch.size > 0
-
-    def _blame_those_aboard(self, *, is_running: bool) -> None:
-        waits = [flight.expected for flight in self._jobs.flights.values()]
-        aboard = self._jobs.aboard if is_running else []
-        expected = max([self._model.batch.expected if is_running else 0.0, *waits])
-        self._blame.transcribing({flight.job.file_id for flight in aboard}, expected)
-
-    def _transcribe(self) -> None:
-        aboard = self._jobs.aboard
-        began = time.monotonic()
-        ended = self._model.batch.advance()
-        share = (time.monotonic() - began) / len(aboard)
-        for flight in aboard:
-            flight.seconds += share
-        for request, reply in ended:
-            if failed := self._jobs.take(request, reply):
-                self._fail(*failed)
-        if not self._jobs.aboard:
-            self._blame.transcribed()
-
-    # ---- what is said ----
-
-    def _report(self, now: float) -> None:
-        for flight in list(self._jobs.flights.values()):
-            if flight.finished:
-                self._send(flight.result(self._model.engine))
-                self._jobs.land(flight)
-            elif progress := flight.progress(now):
-                self._send(progress)
-        if credit := self._jobs.grant(self._model.slots):
-            self._send(Ready(credit=credit))
-
-    def _fail(self, flight: Flight, error: Exception) -> None:
-        if self._jobs.flights.get(flight.job.file_id) is flight:  # else a window before this one ended it
-            self._send(failure(flight.job, error))
-            self._jobs.land(flight)
-
-    def _rest(self, now: float) -> None:
-        """Let the model leave the device after a while without a job."""
-        if self._jobs or self._worked_at is None:
-            self._worked_at = now
-        elif self._model.name and 0 < self._idle_seconds <= now - self._worked_at:
-            self._model.unload()
-            self._send(Status(phase="idle", detail="no jobs"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,9 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--idle_seconds", type=float, default=300.0)
+    parser.add_argument("--log_level", default="info")
+    parser.add_argument("--log_format", default="text")
     parser.add_argument("--engine", choices=["whisper", "fake"], default="whisper")
     chosen, _ = parser.parse_known_args(arguments)  # the supervisor passes its own flags on
     _die_with_supervisor()
+    configure(chosen.log_level, chosen.log_format)
     inbox = Inbox()
     channel = Channel(Connection(chosen.channel), inbox)
     loader = Loader(

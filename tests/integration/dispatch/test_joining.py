@@ -39,6 +39,14 @@ def test_a_stage_is_welcomed_with_the_epoch_and_the_model(
     assert [stage.worker] == [shown.worker for shown in bench.dispatch.stages]
 
 
+def test_figures_of_a_stage_are_those_it_said_last(bench: Bench, stages: Callable[..., FakeStage]) -> None:
+    """Taken back when it rests."""
+    stage = stages()
+    for figures in ({"device_busy": 0.9}, {}):
+        stage.say(Status(phase="ready", detail="tiny", figures=figures))
+        bench.until(lambda figures=figures: bench.dispatch.stages[0].figures == figures)
+
+
 def test_an_unknown_worker_is_asked_to_introduce_itself(
     bench: Bench, stages: Callable[..., FakeStage]
 ) -> None:

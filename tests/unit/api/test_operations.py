@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.schemas import Problem
+from pipeline.relay.links import StageInfo
 
 if TYPE_CHECKING:
     import pytest
@@ -38,6 +39,17 @@ def test_a_service_without_problems_is_ready(
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["ready"]) == (200, True)
     assert "queue" in answer.json()
+
+
+def test_the_figures_of_each_stage_are_shown(client: TestClient, core: Core) -> None:
+    """How busy its device is and how fast it goes, while it works."""
+    figures = {"device_busy": 0.97, "real_time_factor": 41.0}
+    shown = {"device": "cpu", "phase": "ready", "detail": "base", "fraction": None, "jobs": 1}
+    core.dispatch.stages = [
+        StageInfo(worker="a", **shown, figures=figures),
+        StageInfo(worker="b", **shown, figures={}),
+    ]
+    assert client.get("/readyz").json()["stages"] == [shown | {"figures": figures}, shown]
 
 
 def test_pausing_and_resuming_say_what_holds_now(client: TestClient) -> None:
