@@ -100,18 +100,18 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
 
 def plan(chosen: argparse.Namespace) -> Iterator[tuple[System, Workload, int]]:
     """Yield what to measure, in turns: round after round, in each workload after workload."""
-    workloads = chosen.workload.split(",")
+    systems = [each for each in SYSTEMS if wanted(each.name, chosen.only, chosen.skip)]
     for number in range(1, chosen.rounds + 1):
-        for workload in workloads:
-            for system in SYSTEMS:
-                once = workload == "hour" or system.slow
-                if (
-                    workload in system.workloads
-                    and wanted(system.name, chosen.only, chosen.skip)
-                    and (chosen.full or not system.extra)
-                    and (chosen.full or not once or number == 1)
-                ):
+        for workload in chosen.workload.split(","):
+            for system in systems:
+                if workload in system.workloads and (chosen.full or has_turn(system, workload, number)):
                     yield system, workload, number
+
+
+def has_turn(system: System, workload: Workload, number: int) -> bool:
+    """Tell whether a system runs in this round of an hour's benchmark."""
+    every_round = system.contender and workload != "hour"
+    return not system.extra and (every_round or number == 1)
 
 
 def wanted(name: str, only: str, skip: str) -> bool:

@@ -17,8 +17,8 @@ Workload = Literal["long", "short", "hour", "alone"]
 class System:
     """One system with one setting.
 
-    A slow one (real-time factor under 15 on two cores) runs once, on the workloads' samples; `make bench-full`
-    treats all alike.
+    A contender runs in every round; others, which were never the fastest of their kind, in the first only. A slow
+    one (real-time factor under 15 on two cores) gets the workloads' samples. `make bench-full` treats all alike.
     """
 
     name: str
@@ -26,6 +26,7 @@ class System:
     beam: int
     settings: dict[str, Any] = field(default_factory=dict)
     workloads: tuple[Workload, ...] = ("long", "short")
+    contender: bool = False
     slow: bool = False
     extra: bool = False  # in `make bench-full` only
 
@@ -35,32 +36,28 @@ class System:
         return self.runner in ("ours", "engine")
 
 
-def _ours(beam: int, flags: list[str], workloads: tuple[Workload, ...]) -> System:
-    setting = "greedy" if beam == 1 else f"beam {beam}"
+def _ours(beam: int, flags: list[str], *workloads: Workload) -> System:
     return System(
-        name=f"ours, {setting}", runner="ours", beam=beam, settings={"flags": flags}, workloads=workloads
+        name="ours, greedy" if beam == 1 else f"ours, beam {beam}",
+        runner="ours",
+        beam=beam,
+        settings={"flags": flags},
+        workloads=workloads,
+        contender=True,
     )
 
 
-def _faster(
-    kind: str,
-    beam: int,
-    batch: int,
-    *workloads: Workload,
-    slow: bool = False,
-    extra: bool = False,
-    **options: Any,
-) -> System:
+def _faster(kind: str, beam: int, batch: int, *workloads: Workload, **other: Any) -> System:
+    """Return faster-whisper with a batch size, 0 for sequential; `options` among the others are transcribe()'s."""
+    options = other.pop("options", {})
     way = f"batched {batch}" if batch else "sequential"
-    words = [way, kind, f"beam {beam}", *(name.replace("_", " ") for name in options)]
     return System(
-        name=f"faster-whisper, {', '.join(words)}",
+        name=", ".join(["faster-whisper", way, kind, f"beam {beam}", *options]),
         runner="ctranslate",
         beam=beam,
         settings={"compute_type": kind, "batch": batch, "options": {"beam_size": beam} | options},
-        workloads=workloads or ("long", "short"),
-        slow=slow,
-        extra=extra,
+        workloads=workloads,
+        **other,
     )
 
 
@@ -73,24 +70,24 @@ def _alone(
         beam=beam,
         settings={"beam_size": beam, "batch": 16} | settings,
         workloads=("alone",),
-        slow=runner == "openai",
+        contender=runner == "engine" or settings.get("compute_type") == "int8",
     )
 
 
 SYSTEMS = (
-    _ours(1, ["--beam_size", "None"], ("long", "short")),
-    _ours(5, [], ("long", "short", "hour")),
-    _faster("int8", 1, 8),
-    _faster("int8", 5, 8, "long", "short", "hour"),
-    _faster("int8", 1, 16, "long"),
-    _faster("int8", 5, 16, "long"),
+    _ours(1, ["--beam_size", "None"], "long", "short"),
+    _ours(5, [], "long", "short", "hour"),
+    _faster("int8", 1, 8, "long", "short", contender=True),
+    _faster("int8", 5, 8, "long", "short", "hour", contender=True),
+    _faster("int8", 1, 16, "long", contender=True),
+    _faster("int8", 5, 16, "long", contender=True),
     _faster("float32", 1, 8, "long"),
     _faster("float32", 5, 8, "long"),
-    _faster("int8", 1, 0),
-    _faster("int8", 5, 0, slow=True),
-    _faster("float32", 1, 0, slow=True),
-    _faster("float32", 5, 0, slow=True),
-    _faster("int8", 5, 8, slow=True, extra=True, without_timestamps=False),
+    _faster("int8", 1, 0, "long", "short", contender=True),
+    _faster("int8", 5, 0, "long", "short", slow=True),
+    _faster("float32", 1, 0, "long", slow=True),
+    _faster("float32", 5, 0, "long", slow=True),
+    _faster("int8", 5, 8, "long", extra=True, options={"without_timestamps": False}),
     System(
         name="openai-whisper, greedy", runner="openai", beam=1, settings={"options": GREEDY_OPENAI}, slow=True
     ),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 START_S = 300.0
-WORK_S = 3600.0
+SLOWEST = 2.0  # times as long as the audio
 STOP_S = 30.0
 LOOK_EVERY_S = 0.05
 
@@ -58,7 +58,7 @@ class Service:
         for item, copy in zip(items, copies, strict=True):
             shutil.copyfile(item.path, copy)
         transcripts = [copy.with_suffix(".json") for copy in copies]
-        self._wait(transcripts)
+        self._wait(transcripts, START_S + SLOWEST * sum(item.seconds for item in items))
         return [str(json.loads(path.read_text(encoding="utf-8"))["text"]) for path in transcripts]
 
     def stop(self) -> None:
@@ -81,9 +81,9 @@ class Service:
         except urllib.error.HTTPError:
             return False
 
-    def _wait(self, transcripts: list[Path]) -> None:
+    def _wait(self, transcripts: list[Path], seconds: float) -> None:
         """Wait for the JSON of each file: it is written last."""
-        deadline = time.monotonic() + WORK_S
+        deadline = time.monotonic() + seconds
         missing = transcripts
         while missing := [path for path in missing if not path.exists()]:
             self._check(deadline)

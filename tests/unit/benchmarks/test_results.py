@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from benchmarks.bench import wanted
 from benchmarks.report import BEGIN, END, write
 from benchmarks.results import Results
 
@@ -45,10 +44,3 @@ def test_the_report_replaces_what_is_between_the_markers(tmp_path: Path) -> None
     assert document.read_text() == first
     assert (first.startswith("before\n"), first.endswith("after\n"), "old" in first) == (True, True, False)
     assert "| **x** | 30.0 (once) |  | 2.00 | 2.00 | 1.00 | 2.00 |" in first
-
-
-def test_systems_are_chosen_by_parts_of_their_names() -> None:
-    """`--skip` is stronger than `--only`."""
-    names = ["ours, greedy", "ours, beam 5", "theirs, beam 5"]
-    assert [name for name in names if wanted(name, "ours; theirs", "beam 5")] == ["ours, greedy"]
-    assert [name for name in names if wanted(name, "", "")] == names
