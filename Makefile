@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint memory bench bench-full bench-smoke gpu image clean
+.PHONY: help setup demo start test check lint memory bench bench-full bench-smoke accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +57,9 @@ bench-full: setup ## every system on all of the audio (many hours)
 bench-smoke: setup ## does the benchmark run? on samples/, a few minutes
 	@$(BIN)/python -m benchmarks.bench --name smoke --corpus samples --rounds 1 --minutes 1 --pieces 4 --windows 2 \
 		--workload long,short,alone --only 'ours, greedy;int8, beam 1;beam 1' --skip 'float32;batched 16;openai' $(ARGS)
+
+accuracy: setup ## word error rate and windows of batched mode (ARGS='CORPUS --peers FILE')
+	@$(BIN)/python -m benchmarks.accuracy $(ARGS)
 
 gpu: setup ## throughput on a CUDA GPU, if there is one
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
