@@ -84,7 +84,7 @@ def test_a_short_lull_does_not_end_the_work(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.INFO):
         for _ in range(5):
             bench.run(3)
-            bench.run(1, at_work=False)
+            bench.run(2, at_work=False)
         assert caplog.messages == []
         bench.run(4, at_work=False)
     assert len(caplog.messages) == 1
