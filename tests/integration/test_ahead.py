@@ -109,6 +109,18 @@ def test_lanes_are_handed_over_in_turn() -> None:
     assert order == [1, 2, 3]
 
 
+def test_a_short_file_is_decoded_in_one_turn(tmp_path: Path) -> None:
+    """A hundred of them in a row: the first is ready long before the last begins."""
+    lanes, budget, done = Lanes(1), Budget(99), []
+    lanes.acquire()
+    posts = [ahead(tmp_path, "x" * number, 2, budget, lanes)[1] for number in range(1, 5)]
+    lanes.release()
+    for each in posts:
+        assert [type(each.get(timeout=TIMEOUT_S)) for _ in range(3)] == [Opened, Clip, Ended]
+        done.append([later.empty() for later in posts[len(done) + 2 :]])
+    assert done[0] == [True, True]
+
+
 def test_hours_without_a_clip_let_others_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newcomer waits for a turn in the lane, not for the end of a long file."""
     monkeypatch.setattr("pipeline.stage.decode.ahead.TURN_S", 0.01)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 0.2  # after so long in a lane a file lets others in: a newcomer must not wait for hours of silence
+TURN_S = (
+    1.0  # after so long in a lane an opened file lets others in: hours of silence must not hold up a newcomer
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,14 @@ class Budget:
         self.capacity = capacity
         self._held: dict[int, int] = {}
         self._changed = threading.Condition()
+
+    def take_at_once(self, owner: int) -> bool:
+        """Take room for one clip if there is some."""
+        with self._changed:
+            if self._room(owner):
+                self._held[owner] = self._held.get(owner, 0) + 1
+                return True
+            return False
 
     def take(self, owner: int, stopped: Callable[[], bool]) -> None:
         """Wait for room for one clip of this owner, or until `stopped()`."""
@@ -150,14 +160,14 @@ class Ahead:
 
     def _stream(self, source: Source, decoder: Decoder, clips: list[tuple[float, float]]) -> float:
         """Post Opened and every clip; return for how many seconds there was no room."""
-        waited, opened, since = 0.0, False, time.monotonic()
+        waited, opened, since = 0.0, False, 0.0
         for clip in self._clips(decoder, clips):
+            if not opened:  # hashed only once FFmpeg has found media in it
+                self._say(Opened(sha256=source.sha256(self._stopped.is_set), duration=decoder.duration))
+                opened, since = True, time.monotonic()
             if self._lanes.wanted and time.monotonic() - since > TURN_S:
                 waited += self._out_of_lane(lambda: None)
                 since = time.monotonic()
-            if not opened:  # hashed only once FFmpeg has found media in it
-                self._say(Opened(sha256=source.sha256(self._stopped.is_set), duration=decoder.duration))
-                opened = True
             if clip is not None:
                 waited += self._wait_for_room()
                 self._say(clip)
@@ -178,6 +188,9 @@ class Ahead:
         yield from cutter.finish()
 
     def _wait_for_room(self) -> float:
+        """Take room for a clip; where there is some its decoding goes on, without a turn of the others first."""
+        if self._budget.take_at_once(self._job.file_id):
+            return 0.0
         self.working = False
         waited = self._out_of_lane(lambda: self._budget.take(self._job.file_id, self._stopped.is_set))
         self.working = True
