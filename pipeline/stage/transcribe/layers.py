@@ -1,73 +1,61 @@
-"""Whisper's layers as this engine computes them: over openai-whisper's own weights, held once."""
+"""Whisper's layers as this engine computes them, made of openai-whisper's own weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import gelu, layer_norm, linear
+from torch.nn.functional import gelu, layer_norm
 
 if TYPE_CHECKING:
     from whisper.model import MultiHeadAttention, ResidualAttentionBlock
 
-
-def normed(hidden: torch.Tensor, norm: torch.nn.LayerNorm, dtype: torch.dtype) -> torch.Tensor:
-    """Normalise in float32, as whisper does, for a linear layer in its own type."""
-    return layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(dtype)
+    from pipeline.stage.transcribe.linear import Linear, Make
 
 
-class Projection:
-    """Several linear layers of one input as one product; theirs become views of its weights."""
-
-    def __init__(self, *parts: torch.nn.Linear) -> None:
-        self.weight = torch.cat([part.weight.data for part in parts])
-        self.bias = torch.cat([_bias(part) for part in parts])
-        sizes = [len(part.weight) for part in parts]
-        for part, rows in zip(parts, torch.split(self.weight, sizes), strict=True):
-            part.weight.data = rows
-
-    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return (..., all their outputs)."""
-        return linear(inputs, self.weight, self.bias)
+def normed(hidden: torch.Tensor, norm: torch.nn.LayerNorm) -> torch.Tensor:
+    """Normalise in float32, as whisper does."""
+    return layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 class SelfAttention:
     """Positions of one sequence, or entries of one cache, over one another."""
 
-    def __init__(self, module: MultiHeadAttention) -> None:
-        self._heads = module.n_head
-        self._into = Projection(module.query, module.key, module.value)
-        self.joined = Joined(module)
+    def __init__(self, module: MultiHeadAttention, make: Make) -> None:
+        self._heads, self._dtype = module.n_head, module.query.weight.dtype
+        self._into = joint(make, *_scaled(module), module.key, module.value)
+        self.joined = Joined(module, make)
 
     def queries(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return scaled queries, keys and values: (windows, heads, positions, width) each."""
-        query, key, value = (parted(each, self._heads) for each in self._into(inputs).chunk(3, -1))
-        return scaled(query), key, value
+        query, key, value = self._into(inputs).to(self._dtype).chunk(3, -1)
+        return parted(query, self._heads), parted(key, self._heads), parted(value, self._heads)
 
 
 class CrossAttention:
     """What is being said over what was heard."""
 
-    def __init__(self, module: MultiHeadAttention) -> None:
-        self._heads = module.n_head
-        self._query, self._memory = Projection(module.query), Projection(module.key, module.value)
-        self.joined = Joined(module)
+    def __init__(self, module: MultiHeadAttention, make: Make) -> None:
+        self._heads, self._dtype = module.n_head, module.query.weight.dtype
+        self._query = joint(make, *_scaled(module))
+        self._memory = joint(make, module.key, module.value)
+        self.joined = Joined(module, make)
 
     def queries(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return scaled queries: (windows, heads, positions, width)."""
-        return scaled(parted(self._query(inputs), self._heads))
+        return parted(self._query(inputs).to(self._dtype), self._heads)
 
     def heard(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return keys and values of the encoder's features."""
-        key, value = (parted(each, self._heads) for each in self._memory(features).chunk(2, -1))
-        return key, value
+        key, value = self._memory(features).to(self._dtype).chunk(2, -1)
+        return parted(key, self._heads), parted(value, self._heads)
 
 
 class Joined:
     """The projection of what the heads found, as one vector a position."""
 
-    def __init__(self, module: MultiHeadAttention) -> None:
-        self._out = Projection(module.out)
+    def __init__(self, module: MultiHeadAttention, make: Make) -> None:
+        self._out = joint(make, module.out)
 
     def __call__(self, heads: torch.Tensor) -> torch.Tensor:
         """Return (windows, positions, width) of (windows, heads, positions, width)."""
@@ -77,13 +65,19 @@ class Joined:
 class Feedforward:
     """The two layers after attention."""
 
-    def __init__(self, block: ResidualAttentionBlock) -> None:
-        self.norm = block.mlp_ln
-        self.widen, self.narrow = Projection(block.mlp[0]), Projection(block.mlp[2])
+    def __init__(self, block: ResidualAttentionBlock, make: Make) -> None:
+        self._norm = block.mlp_ln
+        self._widen, self._narrow = joint(make, block.mlp[0]), joint(make, block.mlp[2])
 
-    def __call__(self, hidden: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return what is added to the hidden states."""
-        return self.narrow(gelu(self.widen(normed(hidden, self.norm, dtype))))
+        return self._narrow(gelu(self._widen(normed(hidden, self._norm))))
+
+
+def joint(make: Make, *parts: torch.nn.Linear) -> Linear:
+    """Return several linear layers of one input as one map."""
+    biases = [part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias for part in parts]
+    return make(torch.cat([part.weight.data for part in parts]), torch.cat([bias.data for bias in biases]))
 
 
 def parted(projected: torch.Tensor, heads: int) -> torch.Tensor:
@@ -91,11 +85,10 @@ def parted(projected: torch.Tensor, heads: int) -> torch.Tensor:
     return projected.view(*projected.shape[:-1], heads, -1).transpose(1, 2)
 
 
-def scaled(query: torch.Tensor) -> torch.Tensor:
-    """Return queries whose products with keys are scores."""
-    scale: float = query.shape[-1] ** -0.5
-    return query * scale
-
-
-def _bias(part: torch.nn.Linear) -> torch.Tensor:
-    return part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias.data
+def _scaled(module: MultiHeadAttention) -> tuple[torch.nn.Linear]:
+    """Return the query's layer so that its products with keys are scores; a power of two in all of whisper's models."""
+    scale = (module.query.out_features // module.n_head) ** -0.5
+    layer = torch.nn.Linear(module.query.in_features, module.query.out_features, device="meta")
+    layer.weight = torch.nn.Parameter(module.query.weight.data * scale)
+    layer.bias = torch.nn.Parameter(module.query.bias.data * scale)
+    return (layer,)

@@ -9,6 +9,8 @@ import torch
 if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
 
+    from pipeline.stage.transcribe.said import Said
+
 NEVER = float("-inf")
 LATEST_START = 50  # timestamps, one second: whisper's max_initial_timestamp
 
@@ -25,26 +27,28 @@ class Rules:
         self._never = torch.tensor(sorted(never), device=device)
         self._vocabulary = vocabulary
 
-    def apply(self, logits: torch.Tensor, said: torch.Tensor) -> None:
-        """Rule out tokens in logits (..., padded vocabulary), in place; `said` is (..., tokens so far)."""
+    def begin(self, logits: torch.Tensor) -> None:
+        """Rule out what cannot be first in logits (..., padded vocabulary), in place: a timestamp is."""
+        rows = logits.flatten(0, -2)
+        rows.index_fill_(-1, self._never, NEVER)
+        rows[:, : self._stamps] = NEVER
+        rows[:, self._stamps + LATEST_START + 1 :] = NEVER
+
+    def go_on(self, logits: torch.Tensor, said: Said) -> None:
+        """Rule out tokens in logits (windows, hypotheses, padded vocabulary), in place."""
         rows = logits.flatten(0, -2)
         rows.index_fill_(-1, self._never, NEVER)
         rows[:, self._vocabulary :] = NEVER
-        if said.shape[-1]:
-            self._pair(rows, said.flatten(0, -2))
-        else:
-            rows[:, : self._stamps] = NEVER
-            rows[:, self._stamps + LATEST_START + 1 :] = NEVER
+        self._pair(rows, said)
         text, stamps = rows[:, : self._stamps], rows[:, self._stamps :]
         _rule_out(text, stamps.logsumexp(-1) > text.amax(-1))  # together likelier than any text
 
-    def _pair(self, rows: torch.Tensor, said: torch.Tensor) -> None:
+    def _pair(self, rows: torch.Tensor, said: Said) -> None:
         """Let timestamps come in pairs, never earlier ones than before, each segment longer than nothing."""
-        stamped = said >= self._stamps
-        last = stamped[:, -1]
-        opened = last & stamped[:, -2] if said.shape[-1] > 1 else last
+        last = said.last.flatten() >= self._stamps
+        opened = last & (said.last_but_one.flatten() >= self._stamps)
         closed = last & ~opened
-        earliest = torch.where(opened, rows.shape[-1], said.amax(-1) + ~closed)
+        earliest = torch.where(opened, rows.shape[-1], said.largest.flatten() + ~closed)
         numbers = torch.arange(self._stamps, rows.shape[-1], device=rows.device)
         rows[:, self._stamps :].masked_fill_(numbers < earliest[:, None], NEVER)
         _rule_out(rows[:, : self.end], closed)

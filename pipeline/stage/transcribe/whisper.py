@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import gc
-import pickle
 import time
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import silero_vad  # noqa: F401 - sets torch to one thread when imported, so it must come before our own setting
 import torch
-import whisper
-from whisper.model import ModelDimensions, Whisper
 from whisper.tokenizer import LANGUAGES
 
-from pipeline.errors import BadOptionsError, GpuUnavailableError, ModelUnavailableError
-from pipeline.stage.transcribe import mel
+from pipeline.errors import BadOptionsError, GpuUnavailableError
+from pipeline.stage.transcribe import mel, precision
+from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.decoder import Decoder
-from pipeline.stage.transcribe.decoding import decode, detect, tokenizer_for
+from pipeline.stage.transcribe.decoding import Batch, detect, kind, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
 from pipeline.stage.transcribe.engine import Effort, OutOfMemory, Reply
 from pipeline.stage.transcribe.segments import cut
-from pipeline.stage.transcribe.sources import official
 from pipeline.stage.transcribe.words import EncodedModel, with_words
 
 if TYPE_CHECKING:
@@ -30,16 +27,17 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from whisper.model import Whisper
     from whisper.tokenizer import Tokenizer
 
     from pipeline.stage.transcribe.decoding import Decoded
     from pipeline.stage.transcribe.engine import Request
+    from pipeline.stage.transcribe.linear import Make
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
 
 MOST_WINDOWS = 16  # in a batch: more gain little, and a batch is what a crash or a pause waits for
 HEARD_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}  # of keys and values of what a batch heard
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def load(checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: Report) -> WhisperEngine:
@@ -53,53 +51,60 @@ def load(checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: 
         raise GpuUnavailableError
     report(f"loading {checkpoint.name}", None)
     with _naming_memory_errors():
-        model = _model(checkpoint)
-        _store_as(model, _dtype(dtype, target, report))
-        return WhisperEngine(model.to(target).eval(), checkpoint)
+        model = read(checkpoint)
+        make = precision.apply(dtype, model.to(target).eval(), report)
+        return WhisperEngine(model, checkpoint, make)
 
 
 class WhisperEngine:
-    """A loaded openai-whisper model."""
+    """A loaded openai-whisper model and its running batches, one of each kind of search."""
 
-    def __init__(self, model: Whisper, checkpoint: Checkpoint) -> None:
+    def __init__(self, model: Whisper, checkpoint: Checkpoint, make: Make) -> None:
         self.model = checkpoint.name
         self.sha256 = checkpoint.sha256
         self.slots = _slots(model)
         self.effort = Effort()
-        self._running: list[Request] = []
         self._whisper = model
-        self._encode_mels, self._decoder = Encoder(model.encoder), Decoder(model.decoder)
+        self._encode_mels, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
+        self._running: dict[int, _Seat] = {}  # by the id of the request, in the order of admission
+        self._batches: dict[object, Batch] = {}  # by kind
 
     @property
     def running(self) -> int:
-        """Windows that have not ended."""
+        """Windows that were admitted and have not ended."""
         return len(self._running)
 
+    @torch.inference_mode()
     def admit(self, requests: Sequence[Request]) -> None:
-        """Let these windows join the next batch."""
-        self._running += requests
+        """Encode windows and let them join those of their kind; see Engine."""
+        began = time.monotonic()
+        with self._letting_go_without_memory():
+            features, seats = self._encode(requests)
+            for rows in _by_kind(requests).values():
+                self._seat([seats[row] for row in rows], features[rows])
+        self.effort.encoding += time.monotonic() - began
 
     @torch.inference_mode()
     def advance(self) -> list[tuple[Request, Reply]]:
-        """Transcribe all running windows together."""
-        requests, self._running = self._running, []
+        """Decode until a window ends; see Engine."""
         began = time.monotonic()
-        try:
-            with _naming_memory_errors():
-                replies = self._transcribe(requests)
-        except OutOfMemory:
-            self._free_cache()
-            raise
+        ended: list[tuple[Request, Decoded]] = []
+        with self._letting_go():
+            while self._running and not ended:
+                self.effort.steps += 1
+                self.effort.row_steps += len(self._running)
+                ended = self._step()
+            replies = self._replies(ended)
         self.effort.decoding += time.monotonic() - began
-        self.effort.steps += 1
-        self.effort.row_steps += len(requests)
-        return list(zip(requests, replies, strict=True))
+        return replies
 
     def drop(self, requests: Sequence[Request]) -> None:
-        """Let these leave."""
+        """Let these leave the running batch without a reply."""
         gone = {id(request) for request in requests}
-        self._running = [request for request in self._running if id(request) not in gone]
+        for batch in self._batches.values():
+            batch.drop(gone)
+        self._running = {at: seat for at, seat in self._running.items() if at not in gone}
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:
         """Return the token ids of an initial prompt."""
@@ -114,25 +119,47 @@ class WhisperEngine:
     def close(self) -> None:
         """Let the model leave the device."""
         del self._whisper, self._encode_mels, self._decoder
-        self._free_cache()
+        self._free()
 
-    def _transcribe(self, requests: Sequence[Request]) -> list[Reply]:
-        features, languages = self._encode(requests)
-        tokenizers = [
-            tokenizer_for(self._whisper, language, request.options.task)
-            for request, language in zip(requests, languages, strict=True)
+    def _seat(self, seats: Sequence[_Seat], features: torch.Tensor) -> None:
+        """Let windows of one kind join the running batch of that kind, or be it."""
+        requests, tokenizers = [seat.request for seat in seats], [seat.tokenizer for seat in seats]
+        batch = Batch(self._decoder, features, requests, tokenizers)
+        running = self._batches.get(kind(requests[0]))
+        if running:
+            running.join(batch)
+        else:
+            self._batches[kind(requests[0])] = batch
+        self._running |= {id(seat.request): seat for seat in seats}
+
+    def _step(self) -> list[tuple[Request, Decoded]]:
+        """Add a token everywhere; return the windows that ended, in the order of admission."""
+        ended = []
+        for batch in self._batches.values():
+            batch.step()
+            ended += batch.leave()
+        self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}
+        order = {at: place for place, at in enumerate(self._running)}
+        return sorted(ended, key=lambda each: order[id(each[0])])
+
+    def _replies(self, ended: Sequence[tuple[Request, Decoded]]) -> list[tuple[Request, Reply]]:
+        seats = [self._running.pop(id(request)) for request, _ in ended]
+        return [
+            (request, self._reply(seat, decoded))
+            for seat, (request, decoded) in zip(seats, ended, strict=True)
         ]
-        results = decode(self._decoder, features, requests, tokenizers)
-        rows = zip(requests, results, features, languages, tokenizers, strict=True)
-        return [self._reply(*row) for row in rows]
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[torch.Tensor, list[str]]:
-        """Return the encoder's output for each window, remembered from an earlier temperature or new; languages."""
+    def _encode(self, requests: Sequence[Request]) -> tuple[torch.Tensor, list[_Seat]]:
+        """Return the encoder's output for each window, remembered from an earlier temperature or new; their seats."""
         new = [request for request in requests if id(request.pcm) not in self._encoded]
         if new:
             self._remember(new, self._encoder(mel.blanked(self._mels(new), new)))
         features = torch.stack([self._encoded[id(request.pcm)] for request in requests])
-        return features, self._languages(requests, features)
+        languages = self._languages(requests, features)
+        return features, [self._place(*row) for row in zip(requests, languages, strict=True)]
+
+    def _place(self, request: Request, language: str) -> _Seat:
+        return _Seat(request, language, self._tokenizer(language, request.options.task))
 
     def _remember(self, requests: Sequence[Request], features: torch.Tensor) -> None:
         """Keep what the encoder made of a window for its next temperature, as long as its samples are kept."""
@@ -171,17 +198,14 @@ class WhisperEngine:
             f"model {self.model} does not know the language {language!r}; take a larger one"
         )
 
-    def _reply(
-        self, request: Request, result: Decoded, features: torch.Tensor, language: str, tokenizer: Tokenizer
-    ) -> Reply:
-        frames = mel.content_frames(request)
+    def _reply(self, seat: _Seat, result: Decoded) -> Reply:
+        request, tokenizer, frames = seat.request, seat.tokenizer, mel.content_frames(seat.request)
         segments, consumed, single_ending = cut(result.tokens, tokenizer, frames)
         if request.options.word_timestamps:
-            segments = with_words(
-                segments, EncodedModel(self._whisper, features[None]), tokenizer, request, frames
-            )
+            features = self._encoded[id(request.pcm)][None]
+            segments = with_words(segments, EncodedModel(self._whisper, features), tokenizer, request, frames)
         return Reply(
-            language=language,
+            language=seat.language,
             segments=tuple(segments),
             tokens=result.tokens,
             consumed=consumed,
@@ -195,25 +219,48 @@ class WhisperEngine:
     def _tokenizer(self, language: str | None, task: str) -> Tokenizer:
         return tokenizer_for(self._whisper, language, task)
 
-    def _free_cache(self) -> None:
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        """Let all go that runs when anything goes wrong: the batches may be half a step on."""
+        try:
+            with _naming_memory_errors():
+                yield
+        except BaseException:
+            self._free()
+            raise
+
+    @contextmanager
+    def _letting_go_without_memory(self) -> Iterator[None]:
+        """Let all go that runs when memory is exhausted; else those that run may go on."""
+        try:
+            with _naming_memory_errors():
+                yield
+        except OutOfMemory:
+            self._free()
+            raise
+
+    def _free(self) -> None:
         self._encoded.clear()
+        self._running.clear()
+        self._batches.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
-def _model(checkpoint: Checkpoint) -> Whisper:
-    try:
-        content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)
-        model = Whisper(ModelDimensions(**content["dims"]))
-        model.load_state_dict(content["model_state_dict"])
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
-        raise ModelUnavailableError(
-            f"{checkpoint.path} is no checkpoint of openai-whisper ({error})"
-        ) from error
-    if heads := _alignment_heads(checkpoint):
-        model.set_alignment_heads(heads)
-    return model
+class _Seat(NamedTuple):
+    """A window in the running batch."""
+
+    request: Request
+    language: str
+    tokenizer: Tokenizer
+
+
+def _by_kind(requests: Sequence[Request]) -> dict[object, list[int]]:
+    kinds: dict[object, list[int]] = {}
+    for row, request in enumerate(requests):
+        kinds.setdefault(kind(request), []).append(row)
+    return kinds
 
 
 def _slots(model: Whisper) -> int:
@@ -221,41 +268,6 @@ def _slots(model: Whisper) -> int:
     numbers: int = 2 * model.dims.n_text_layer * model.dims.n_audio_ctx * model.dims.n_text_state
     window: int = numbers * model.decoder.token_embedding.weight.itemsize
     return max(1, min(MOST_WINDOWS, HEARD_BYTES[model.device.type] // window))
-
-
-def _alignment_heads(checkpoint: Checkpoint) -> bytes | None:
-    """Return the heads that word timestamps read; a path to one of whisper's own files has its model's."""
-    heads: dict[str, bytes] = whisper._ALIGNMENT_HEADS  # noqa: SLF001 - published nowhere else
-    named = (name for name in heads if checkpoint.sha256 == official(name).sha256)
-    return heads.get(checkpoint.name) or heads.get(next(named, ""))
-
-
-def _dtype(name: str, device: torch.device, report: Report) -> torch.dtype:
-    if name == "auto":
-        return torch.float16 if device.type == "cuda" else _fast_on_cpu()
-    if name not in DTYPES:
-        raise BadOptionsError(f"dtype {name!r}: this engine has auto, {', '.join(DTYPES)}")
-    if name == "float16" and device.type == "cpu":
-        report("float16 is slow on a CPU: using float32", None)
-        return torch.float32
-    return DTYPES[name]
-
-
-def _fast_on_cpu() -> torch.dtype:
-    """Return bfloat16 where the processor multiplies it: twice to four times as fast, and no word error rate more.
-
-    By its features and not by a measurement, which could choose otherwise in the next process.
-    """
-    features = torch.cpu.get_capabilities()
-    fast = features.get("avx512_bf16") or features.get("amx_bf16")
-    return torch.bfloat16 if fast else torch.float32
-
-
-def _store_as(model: Whisper, dtype: torch.dtype) -> None:
-    """Keep large weights in the type they are computed in; layer norms stay float32, as in whisper."""
-    for module in model.modules():
-        if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Embedding)):
-            module.to(dtype)
 
 
 @contextmanager

@@ -14,11 +14,15 @@ from whisper.tokenizer import get_tokenizer
 
 from pipeline.options import Options
 from pipeline.stage.transcribe.attention import attend_all
+from pipeline.stage.transcribe.cache import ROOM
 from pipeline.stage.transcribe.decoder import BLOCK, Decoder
-from pipeline.stage.transcribe.decoding import Decoded, decode, detect, tokenizer_for
+from pipeline.stage.transcribe.decoding import Batch, Decoded, detect, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
 from pipeline.stage.transcribe.engine import Request
+from pipeline.stage.transcribe.linear import Plain
+from pipeline.stage.transcribe.precision import apply
 from pipeline.stage.transcribe.rules import Rules
+from pipeline.stage.transcribe.said import Said
 from pipeline.stage.transcribe.search import top
 
 SMALL = ModelDimensions(
@@ -62,7 +66,7 @@ def model() -> Whisper:
 
 @pytest.fixture(scope="module")
 def decoder(model: Whisper) -> Decoder:
-    return Decoder(copy.deepcopy(model.decoder))
+    return Decoder(copy.deepcopy(model.decoder), Plain)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +90,25 @@ def requests(options: Options, temperature: float) -> list[Request]:
     ]
 
 
-@torch.inference_mode()
-def ours(model: Whisper, decoder: Decoder, features: torch.Tensor, rows: list[Request]) -> list[Decoded]:
+def batch_of(model: Whisper, decoder: Decoder, features: torch.Tensor, rows: list[Request]) -> Batch:
     tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
-    return decode(decoder, features, rows, tokenizers)
+    return Batch(decoder, features, rows, tokenizers)
+
+
+@torch.inference_mode()
+def ours(
+    model: Whisper, decoder: Decoder, features: torch.Tensor, rows: list[Request], late: int = 0
+) -> list[Decoded]:
+    """Return what a batch makes of these windows, the last ones joining `late` steps after the first."""
+    first = len(rows) - 2 if late else len(rows)
+    batch, decoded = batch_of(model, decoder, features[:first], rows[:first]), {}
+    for step in range(100):
+        if late and step == late:
+            batch.join(batch_of(model, decoder, features[first:], rows[first:]))
+        decoded |= {id(request): each for request, each in batch.leave()}
+        if len(batch):
+            batch.step()
+    return [decoded[id(row)] for row in rows]
 
 
 def whispers(model: Whisper, features: torch.Tensor, request: Request) -> DecodingResult:
@@ -124,6 +143,22 @@ def test_each_window_of_a_batch_is_what_whisper_makes_of_it_alone(
         assert figures == pytest.approx([getattr(each, name) for each in decoded], abs=1e-4)
 
 
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_window_that_joins_a_running_batch_changes_nothing(
+    model: Whisper, features: torch.Tensor, search: str, precision: str
+) -> None:
+    """Neither for itself nor for those that run: to the last bit, in each kind of arithmetic."""
+    chosen, rows = copy.deepcopy(model), requests(*SEARCHES[search])
+    decoder = Decoder(chosen.decoder, apply(precision, chosen, lambda *_: None))
+    heard = features.to(chosen.decoder.token_embedding.weight.dtype)
+    together = ours(model, decoder, heard, rows)
+
+    assert together == ours(model, decoder, heard, rows, late=3)
+    assert together == ours(model, decoder, heard, rows, late=9)
+    assert together[2:3] == ours(model, decoder, heard[2:3], rows[2:3])
+
+
 def test_the_windows_of_these_tests_end_at_different_lengths(
     model: Whisper, decoder: Decoder, features: torch.Tensor
 ) -> None:
@@ -148,16 +183,6 @@ def test_company_and_order_change_nothing(
     assert [together[5], together[1]] == [each.tokens for each in some]
 
 
-def test_searches_of_every_kind_may_come_together(
-    model: Whisper, decoder: Decoder, features: torch.Tensor
-) -> None:
-    """Rows are parted by what they need, and come back in their own order."""
-    rows = [requests(*search)[at] for at, search in enumerate(SEARCHES.values())]
-    expected = [tuple(whispers(model, *pair).tokens) for pair in zip(features, rows, strict=True)]
-
-    assert expected == [each.tokens for each in ours(model, decoder, features, rows)]
-
-
 def test_a_window_that_has_ended_costs_nothing(
     model: Whisper, decoder: Decoder, features: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,14 +196,13 @@ def test_a_window_that_has_ended_costs_nothing(
     longest = [16, 16, 16, 16, 14, 16, 14]  # half the context; a long prompt leaves less
     steps = [min(len(each.tokens) + 1, most) for each, most in zip(decoded, longest, strict=True)]
 
-    assert batches == [7, *(sum(length >= step for length in steps) for step in range(1, 17))]
+    assert batches == [7, *(sum(length > step for length in steps) for step in range(1, max(steps)))]
 
 
 def test_beams_of_a_window_share_what_was_heard(decoder: Decoder, features: torch.Tensor) -> None:
     """Its keys and values are there once, and the prompt's too."""
-    cache = decoder.listen(features)
-    cache.show(torch.zeros(7, 1, 3))
-    cache.filled()
+    cache = decoder.listen(features, 3)
+    cache.begun([3] * 7)
     cache.grow(torch.zeros(7, 5, dtype=torch.long))
 
     assert cache.heard_keys.shape[1] == 7
@@ -200,7 +224,7 @@ def test_features_are_whispers(model: Whisper) -> None:
     mels = torch.randn(2, 80, 3000, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = model.encoder(mels)
-        encoded = Encoder(copy.deepcopy(model.encoder))(mels)
+        encoded = Encoder(copy.deepcopy(model.encoder), Plain)(mels)
 
     assert torch.allclose(expected, encoded, atol=1e-3)
 
@@ -213,17 +237,16 @@ def test_whole_tiles_and_the_rest_are_attended_to() -> None:
     assert torch.allclose(expected, attend_all(query, key, value), atol=1e-4)
 
 
-def test_weights_are_held_once(model: Whisper) -> None:
-    """Whisper's own modules, which word timestamps use, see views of ours."""
-    module = copy.deepcopy(model.decoder)
-    ours = Decoder(module)
-    attention = module.blocks[0].attn
+def test_what_no_hypothesis_remembers_is_cleared_away(decoder: Decoder, features: torch.Tensor) -> None:
+    """So five beams that all grew from one need little more room than one."""
+    cache = decoder.listen(features, 3)
+    cache.begun([3] * 7)
+    cache.grow(torch.zeros(7, 5, dtype=torch.long))
+    for _ in range(40):
+        cache.grow(torch.full((7, 5), 2))
 
-    assert (
-        attention.query.weight.untyped_storage().data_ptr()
-        == attention.value.weight.untyped_storage().data_ptr()
-    )
-    assert module.token_embedding.weight.data_ptr() == ours.padded.data_ptr()
+    assert max(cache.used) < 3 + 40 + ROOM + 5
+    assert torch.all((cache.past == 0).sum(-1) == 3 + 40 + 1)
 
 
 @pytest.mark.parametrize("count", [1, 6])
@@ -237,6 +260,14 @@ def test_top_finds_what_topk_finds(count: int) -> None:
 
     assert torch.equal(expected.values, best)
     assert torch.equal(expected.indices, tokens)
+
+
+def history(tokens: torch.Tensor) -> Said:
+    """Return what windows of one hypothesis each have said: (windows, tokens)."""
+    said, itself = Said(tokens[:, :1]), torch.zeros(len(tokens), 1, dtype=torch.long)
+    for column in tokens[:, 1:].T:
+        said.go_on(itself, column[:, None])
+    return said
 
 
 def test_rules_are_whispers_own() -> None:
@@ -256,7 +287,7 @@ def test_rules_are_whispers_own() -> None:
         logits[::2, begin:] -= 8
         expected = logits[:, : SMALL.n_vocab].clone()
         theirs.apply(expected, said)
-        rules.apply(logits, said)
+        rules.go_on(logits[:, None], history(said))
 
         assert torch.equal(expected, logits[:, : SMALL.n_vocab])
         assert torch.all(logits[:, SMALL.n_vocab :] == float("-inf"))

@@ -213,7 +213,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_unknown_number_type_is_refused(checkpoint: Checkpoint) -> None:
     """With the ones there are."""
     with pytest.raises(BadOptionsError, match="bfloat16"):
-        load(checkpoint, "cpu", "int8", 1, ignore)
+        load(checkpoint, "cpu", "int4", 1, ignore)
 
 
 def test_the_engine_has_the_threads_it_was_given(checkpoint: Checkpoint) -> None:

@@ -1,0 +1,136 @@
+"""Keys and values of the windows being decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import pad
+
+from pipeline.stage.transcribe.rules import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
+
+
+class Cache:
+    """What windows heard and said; windows join at the end and leave from anywhere.
+
+    The hypotheses of a window share both what was heard (never repeated) and what was said: each step adds an entry
+    a hypothesis, and `past` says which entries are whose. So beams change places by exchanging rows of `past`,
+    the prompt is kept once, and what no hypothesis remembers is cleared away. A window's entries lie in the order
+    and at the places that its own history gives them, so that no sum depends on the company.
+    """
+
+    def __init__(self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], tokens: int) -> None:
+        """Begin with what windows heard, layer by layer, and the room for so many first tokens of each."""
+        # what was heard: (layers, room for windows, heads, n_audio_ctx, width)
+        self.heard_keys, self.heard_values = (torch.stack(each) for each in zip(*heard, strict=True))
+        layers, self.windows, heads, _, width = self.heard_keys.shape
+        self._device = self.heard_keys.device
+        # what was said: (layers, room for windows, heads, room for entries, width)
+        self.keys = self.heard_keys.new_zeros(layers, self.windows, heads, 0, width)
+        self.values = torch.zeros_like(self.keys)
+        self.past = self.keys.new_empty(
+            self.windows, 1, 0
+        )  # (windows, hypotheses, room): added to the scores
+        self.used = [0] * self.windows  # entries of each window
+        self._clear_at = [0] * self.windows  # as many entries as are worth clearing
+        self._make_room(tokens)
+        columns = torch.arange(self.past.shape[-1], device=self._device)
+        self._at = columns[:tokens].expand(self.windows, -1)  # the entries to be filled
+        self.past = self._shown(columns <= columns[:tokens, None]).expand(self.windows, -1, -1)
+
+    def begun(self, lengths: Sequence[int]) -> None:
+        """Let what comes see these first tokens, and not the padding after them."""
+        columns = torch.arange(self.past.shape[-1], device=self._device)
+        seen = columns < torch.tensor(lengths, device=self._device)[:, None]
+        self.past = self._shown(seen)[:, None]
+        self.used = list(lengths)
+        self._clear_at = [length + ROOM for length in lengths]
+
+    def grow(self, sources: torch.Tensor) -> None:
+        """Make an entry for each hypothesis, which sees it and the past of the one it grew from."""
+        hypotheses = sources.shape[1]
+        self.past = self.past.gather(1, sources[..., None].expand(-1, -1, self.past.shape[-1]))
+        self._clear(hypotheses)
+        self._make_room(max(self.used) + hypotheses)
+        first = torch.tensor(self.used, device=self._device)[:, None]
+        self._at = first + torch.arange(hypotheses, device=self._device)
+        self.past.scatter_(2, self._at[..., None], 0.0)
+        self.used = [used + hypotheses for used in self.used]
+
+    def said(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fill the new entries of a layer; return all of its keys and values, those of the room left too."""
+        keys, values = self.keys[layer, : self.windows], self.values[layer, : self.windows]
+        rows = torch.arange(self.windows, device=self._device)[:, None]
+        keys[rows, :, self._at] = key.transpose(1, 2)
+        values[rows, :, self._at] = value.transpose(1, 2)
+        return keys, values
+
+    def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a layer's keys and values of the sound."""
+        return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
+
+    def join(self, other: Cache) -> None:
+        """Take in the windows of another cache with as many hypotheses."""
+        room = max(self.past.shape[-1], other.past.shape[-1])
+        self._make_room(room)
+        other._make_room(room)
+        self._make_seats(self.windows + other.windows)
+        seats = slice(self.windows, self.windows + other.windows)
+        for mine, theirs in zip(self._tensors(), other._tensors(), strict=True):
+            mine[:, seats] = theirs[:, : other.windows]
+        self.past = torch.cat([self.past, other.past])
+        self._at = torch.cat([self._at, other._at])
+        self.used += other.used
+        self._clear_at += other._clear_at
+        self.windows += other.windows
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Keep these windows, in this order; those that stay in their place cost nothing."""
+        for into, window in enumerate(order):
+            if into != window:
+                for each in self._tensors():
+                    each[:, into] = each[:, window]
+        rows = list(order)
+        self.past, self._at = self.past[rows], self._at[rows]
+        self.used = [self.used[row] for row in rows]
+        self._clear_at = [self._clear_at[row] for row in rows]
+        self.windows = len(rows)
+
+    def _tensors(self) -> tuple[torch.Tensor, ...]:
+        return self.heard_keys, self.heard_values, self.keys, self.values
+
+    def _shown(self, seen: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(seen.shape, dtype=self.keys.dtype, device=self._device).masked_fill(~seen, NEVER)
+
+    def _make_room(self, entries: int) -> None:
+        """Have room for so many entries a window, and not for many more."""
+        more = -(-entries // ROOM) * ROOM - self.past.shape[-1]
+        if more:
+            self.keys, self.values = (pad(each, (0, 0, 0, more)) for each in (self.keys, self.values))
+            self.past = pad(self.past, (0, more), value=NEVER)
+
+    def _make_seats(self, windows: int) -> None:
+        """Have room for so many windows; twice as many as before, so that it is seldom made."""
+        seats = self.keys.shape[1]
+        if windows > seats:
+            more = (0, 0, 0, 0, 0, 0, 0, max(windows, 2 * seats) - seats)
+            self.heard_keys, self.heard_values = pad(self.heard_keys, more), pad(self.heard_values, more)
+            self.keys, self.values = pad(self.keys, more), pad(self.values, more)
+
+    def _clear(self, coming: int) -> None:
+        """Clear away what no hypothesis sees, in windows where enough has gathered."""
+        for window, used in enumerate(self.used):
+            if used + coming <= self._clear_at[window]:
+                continue
+            seen = (self.past[window, :, :used] == 0).any(0).nonzero()[:, 0]
+            left = len(seen)
+            for each in (self.keys, self.values):
+                each[:, window, :, :left] = each[:, window].index_select(2, seen)
+            self.past[window, :, :left] = self.past[window].index_select(1, seen)
+            self.past[window, :, left:] = NEVER
+            self.used[window], self._clear_at[window] = left, left + ROOM
