@@ -463,6 +463,23 @@ def test_windows_of_a_cancelled_file_leave_the_batch(
     assert worker.stage._model.batch.size == worker.stage._model.engine.running == 0
 
 
+def test_files_in_exact_mode_share_the_batch(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has one window at a time, so as many files as there are slots fill it."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.01")
+    worker = start(paused=True)
+    for number in range(4):
+        worker.job(f"{number}.wav", number, noise(300, number), exact=True)
+    flights = worker.stage._jobs.flights
+    while len(flights) < 4 or not all(flight.ended for flight in flights.values()):
+        worker.step()
+    worker.say(Pause(paused=False))
+    worker.listen(Result, 4)
+    effort = worker.stage._model.engine.effort
+    assert effort.row_steps / effort.steps > 3.5
+
+
 def test_silence_is_said_to_hold_no_words(start: Callable[..., Any]) -> None:
     """A file without a single window ends with a warning, not with a failure."""
     worker = start()

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TURN_S = (
-    1.0  # after so long in a lane an opened file lets others in: hours of silence must not hold up a newcomer
-)
+TURN_S = 1.0  # in a lane, once opened: a newcomer must not wait for the end of hours of silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
