@@ -178,6 +178,7 @@ class Track:
             temperature=temperature,
             prompt=self._prompt,
             seed=seed(self._sha256, chosen.begin, temperature),
+            speech_until=max(0, _until(chosen.clip) - chosen.begin) / SAMPLE_RATE,
         )
 
     def take(self, window: int, reply: Reply) -> None:
@@ -198,7 +199,7 @@ class Track:
             heard = located(reply, chosen.begin, chosen.clip.end)
             chosen.segments += quality.without_loop(heard) if repeats(reply, self._options) else heard
         rest = chosen.begin + round(reply.consumed * SAMPLE_RATE)
-        if not silent and chosen.begin < rest and _has_speech(chosen.clip, rest):
+        if not silent and chosen.begin < rest <= _until(chosen.clip):
             chosen.begin, chosen.failed, chosen.pcm = rest, [], None
         else:
             self._finish(window)
@@ -222,9 +223,7 @@ class Track:
         self._fresh.append(window)
 
 
-def _has_speech(clip: Clip, begin: int) -> bool:
-    if clip.end - begin < REST_SAMPLES:
-        return False
-    if clip.speech is None:
-        return True
-    return sum(max(0, span.end - max(span.start, begin)) for span in clip.speech) >= _REST_SPEECH
+def _until(clip: Clip) -> int:
+    """Return the sample up to which there is speech, but for a moment that is not worth another window."""
+    end = clip.end - REST_SAMPLES
+    return min(end, clip.speech[-1].end - _REST_SPEECH) if clip.speech else end

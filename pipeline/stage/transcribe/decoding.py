@@ -79,6 +79,8 @@ class Batch:
         suppressed = requests[0].options.suppress_tokens
         self._rules = Rules(tokenizers[0], suppressed, decoder.vocabulary, features.device)
         self._lengths = torch.tensor(list(map(len, begun)), device=features.device)
+        until = [self._rules.stamp(request.speech_until) for request in requests]
+        self._until = torch.tensor(until, device=features.device)
         tokens = side_by_side(begun, features.device)
         self._cache = decoder.listen(features, tokens.shape[1])
         logits, silences = self._begin(tokens, tokenizers[0])
@@ -95,6 +97,7 @@ class Batch:
         """Take in the windows of another batch of this kind."""
         self._windows += other._windows
         self._lengths = torch.cat([self._lengths, other._lengths])
+        self._until = torch.cat([self._until, other._until])
         self._cache.join(other._cache)
         self._search.join(other._search)
 
@@ -104,6 +107,7 @@ class Batch:
         positions = (self._lengths + said.lengths - 1)[:, None].expand(said.last.shape)
         logits = self._decoder.logits(self._decoder(said.last, positions, self._cache))
         self._rules.go_on(logits, said)
+        self._rules.say_what_began(logits, said, self._until)
         self._cache.grow(self._search.grow(logits))
 
     def leave(self) -> list[tuple[Request, Decoded]]:
@@ -142,7 +146,7 @@ class Batch:
             return
         order = _closed_up(over)
         self._windows = [self._windows[slot] for slot in order]
-        self._lengths = self._lengths[order]
+        self._lengths, self._until = self._lengths[order], self._until[order]
         self._search.keep(order)
         self._cache.keep(order)
 

@@ -34,6 +34,7 @@ class Request:
     temperature: float
     prompt: tuple[int, ...] = ()  # token ids said before
     seed: int = 0  # for sampling above temperature 0
+    speech_until: float = 0.0  # seconds: a segment begun before it is said, not left to a next window
     log_mel_max: float | None = None  # the whole file's, for exact mode's clamp (whisper clamps at max - 8)
     frames: int | None = None  # exact mode: frames of content; pcm is then framed as described below
     seek: int = 0  # mel frames of the file before the window; word timing rounds and bounds by it

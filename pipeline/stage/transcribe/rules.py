@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.stage.transcribe.segments import SECONDS_PER_TIMESTAMP
+
 if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
 
@@ -42,6 +44,20 @@ class Rules:
         self._pair(rows, said)
         text, stamps = rows[:, : self._stamps], rows[:, self._stamps :]
         _rule_out(text, stamps.logsumexp(-1) > text.amax(-1))  # together likelier than any text
+
+    def stamp(self, seconds: float) -> int:
+        """Return the timestamp token of a moment in a window."""
+        return self._stamps + int(seconds / SECONDS_PER_TIMESTAMP)
+
+    def say_what_began(self, logits: torch.Tensor, said: Said, until: torch.Tensor) -> None:
+        """Rule out the end where a segment began before `until`, a timestamp token of each window, and is empty.
+
+        whisper learned to end so where a window cuts speech off, and hears the rest in the next one. Windows of
+        voice activity are cut at pauses: the rest is there, and to say it is cheaper than to encode it again.
+        """
+        opened = (said.last >= self._stamps) & (said.last_but_one >= self._stamps)
+        begun = opened & (said.last < until[:, None]) & (said.lengths > 1)[:, None]
+        logits[..., self.end].masked_fill_(begun, NEVER)
 
     def _pair(self, rows: torch.Tensor, said: Said) -> None:
         """Let timestamps come in pairs, never earlier ones than before, each segment longer than nothing."""

@@ -1,13 +1,14 @@
-"""What a track makes of a window that fails at every temperature."""
+"""What a track asks of the engine, and makes of a window that fails at every temperature."""
 
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.options import Options
 from pipeline.stage.pack.cut import Clip
 from pipeline.stage.pack.track import Track
-from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply
+from pipeline.stage.transcribe.engine import SAMPLE_RATE, Heard, Reply, Span
 
 IMPROBABLE, LOOP = -1.5, 3.0
 
@@ -67,3 +68,19 @@ def test_a_loop_at_every_temperature_is_cut_and_told() -> None:
 def test_what_a_speaker_repeats_stays() -> None:
     """Words of a reply that passes are never cut."""
     assert said(reply(" non" * 9, 0.0)) == [" non" * 9]
+
+
+def asked(speech: Any) -> Any:
+    """Return what is asked of the engine for a clip of 20 s."""
+    track = Track(Options(language="fr"), sha256="ab" * 32)
+    track.feed(Clip(30 * SAMPLE_RATE, np.zeros(20 * SAMPLE_RATE, np.int16), speech))
+    return track.offer()[1]
+
+
+def test_the_engine_is_told_how_far_there_is_speech() -> None:
+    """So that it says the last segment of a window, which whisper would leave to the next one."""
+    assert asked((Span(31 * SAMPLE_RATE, 45 * SAMPLE_RATE),)).speech_until == pytest.approx(
+        15 - 1 / 3, abs=1e-3
+    )
+    assert asked((Span(31 * SAMPLE_RATE, 50 * SAMPLE_RATE),)).speech_until == 19.0
+    assert asked(None).speech_until == 19.0
