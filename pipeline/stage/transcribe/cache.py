@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import pad
 
+from pipeline.stage.transcribe.attention import attend
 from pipeline.stage.transcribe.rules import NEVER
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ class Cache:
     def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a layer's keys and values of the sound."""
         return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
+
+    def recall(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Return what new entries find among those they see; see Memory."""
+        keys, values = self.said(layer, key, value)
+        return attend(query, keys, values, self.past[:, None])
+
+    def hear(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what new entries hear; see Memory."""
+        return attend(query, *self.heard(layer))
 
     def join(self, other: Cache) -> None:
         """Take in the windows of another cache with as many hypotheses."""

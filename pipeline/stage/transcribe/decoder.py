@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from torch.nn.functional import pad
 
-from pipeline.stage.transcribe.attention import attend
 from pipeline.stage.transcribe.cache import Cache
 from pipeline.stage.transcribe.layers import CrossAttention, Feedforward, SelfAttention, normed
 
@@ -17,6 +16,18 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.linear import Make
 
 BLOCK = 256  # the vocabulary is padded to a multiple of it
+
+
+class Memory(Protocol):
+    """What the tokens of a call see in each layer; all are (windows, heads, tokens, width), queries come scaled."""
+
+    def recall(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Return what queries find in what was said, of which these keys and values are part from now on."""
+        ...
+
+    def hear(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries find in the sound."""
+        ...
 
 
 class Decoder:
@@ -33,13 +44,17 @@ class Decoder:
 
     def listen(self, features: torch.Tensor, tokens: int) -> Cache:
         """Return a cache for windows of features (windows, n_audio_ctx, width) that begin with so many tokens."""
-        return Cache([layer.hear(features) for layer in self._layers], tokens)
+        return Cache(self.hear(features), tokens)
 
-    def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Say these tokens (windows, n), which see what `cache.past` shows them; return hidden states."""
+    def hear(self, features: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return each layer's keys and values of the sound: (windows, heads, n_audio_ctx, width)."""
+        return [layer.hear(features) for layer in self._layers]
+
+    def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, memory: Memory) -> torch.Tensor:
+        """Say these tokens (windows, n), which see what `memory` shows them; return hidden states."""
         hidden = self._module.token_embedding(tokens).float() + self._module.positional_embedding[positions]
         for number, layer in enumerate(self._layers):
-            hidden = layer(hidden, cache, number)
+            hidden = layer(hidden, memory, number)
         return normed(hidden, self._module.ln)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -58,10 +73,9 @@ class _Layer:
     def hear(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._heard.heard(features)
 
-    def __call__(self, hidden: torch.Tensor, cache: Cache, number: int) -> torch.Tensor:
-        query, key, value = self._said.queries(normed(hidden, self._said_norm))
-        keys, values = cache.said(number, key, value)
-        hidden = hidden + self._said.joined(attend(query, keys, values, cache.past[:, None]))
+    def __call__(self, hidden: torch.Tensor, memory: Memory, number: int) -> torch.Tensor:
+        queries = self._said.queries(normed(hidden, self._said_norm))
+        hidden = hidden + self._said.joined(memory.recall(number, *queries))
         query = self._heard.queries(normed(hidden, self._heard_norm))
-        hidden = hidden + self._heard.joined(attend(query, *cache.heard(number)))
+        hidden = hidden + self._heard.joined(memory.hear(number, query))
         return hidden + self._feedforward(hidden)

@@ -14,13 +14,13 @@ from whisper.tokenizer import LANGUAGES
 
 from pipeline.errors import BadOptionsError, GpuUnavailableError
 from pipeline.stage.transcribe import mel, precision
+from pipeline.stage.transcribe.alignment import alignment_heads
 from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.decoder import Decoder
 from pipeline.stage.transcribe.decoding import Batch, detect, kind, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
-from pipeline.stage.transcribe.engine import Effort, OutOfMemory, Reply
-from pipeline.stage.transcribe.segments import cut
-from pipeline.stage.transcribe.words import EncodedModel, with_words
+from pipeline.stage.transcribe.engine import Effort, OutOfMemory
+from pipeline.stage.transcribe.replies import Ended, replies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
 
     from pipeline.stage.transcribe.decoding import Decoded
-    from pipeline.stage.transcribe.engine import Request
+    from pipeline.stage.transcribe.engine import Reply, Request
     from pipeline.stage.transcribe.linear import Make
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
@@ -66,6 +66,7 @@ class WhisperEngine:
         self.effort = Effort()
         self._whisper = model
         self._encode_mels, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
+        self._heads = alignment_heads(model)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
         self._running: dict[int, _Seat] = {}  # by the id of the request, in the order of admission
         self._batches: dict[object, Batch] = {}  # by kind
@@ -144,10 +145,12 @@ class WhisperEngine:
 
     def _replies(self, ended: Sequence[tuple[Request, Decoded]]) -> list[tuple[Request, Reply]]:
         seats = [self._running.pop(id(request)) for request, _ in ended]
-        return [
-            (request, self._reply(seat, decoded))
-            for seat, (request, decoded) in zip(seats, ended, strict=True)
+        windows = [
+            Ended(*seat, self._encoded[id(seat.request.pcm)], decoded)
+            for seat, (_, decoded) in zip(seats, ended, strict=True)
         ]
+        made = replies(self._decoder, self._heads, windows)
+        return [(seat.request, reply) for seat, reply in zip(seats, made, strict=True)]
 
     def _encode(self, requests: Sequence[Request]) -> tuple[torch.Tensor, list[_Seat]]:
         """Return the encoder's output for each window, remembered from an earlier temperature or new; their seats."""
@@ -196,24 +199,6 @@ class WhisperEngine:
             return str(language)
         raise BadOptionsError(
             f"model {self.model} does not know the language {language!r}; take a larger one"
-        )
-
-    def _reply(self, seat: _Seat, result: Decoded) -> Reply:
-        request, tokenizer, frames = seat.request, seat.tokenizer, mel.content_frames(seat.request)
-        segments, consumed, single_ending = cut(result.tokens, tokenizer, frames)
-        if request.options.word_timestamps:
-            features = self._encoded[id(request.pcm)][None]
-            segments = with_words(segments, EncodedModel(self._whisper, features), tokenizer, request, frames)
-        return Reply(
-            language=seat.language,
-            segments=tuple(segments),
-            tokens=result.tokens,
-            consumed=consumed,
-            temperature=request.temperature,
-            avg_logprob=result.avg_logprob,
-            compression_ratio=result.compression_ratio,
-            no_speech_prob=result.no_speech_prob,
-            single_ending=single_ending,
         )
 
     def _tokenizer(self, language: str | None, task: str) -> Tokenizer:
