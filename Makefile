@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint memory bench bench-full bench-smoke accuracy gpu image clean
+.PHONY: help setup demo start test check lint memory exact bench bench-full bench-smoke accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,9 @@ lint: setup
 
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
+
+exact: setup ## exact mode against whisper.transcribe on a folder of recordings (slow)
+	@$(BIN)/python -m benchmarks.exact $(or $(ARGS),../shared/corpus/dev)
 
 bench: setup ## this project against its peers, to docs/benchmarks.md (an hour at most)
 	@$(BIN)/python -m benchmarks.bench --document $(ARGS)
