@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.decoder import Decoder
 
     Heads = Sequence[list[int]]  # numbers of each layer's
-    Sound = Sequence[tuple[torch.Tensor, torch.Tensor]]  # keys and values of each layer
+    Sound = tuple[torch.Tensor, torch.Tensor]  # keys and values: (layers, heads, n_audio_ctx, width)
 
 REACH = 3  # frames on each side that the median is of
 # Sorting seven values so far that the fourth is the median: 13 exchanges (N. Devillard, Fast median search, 1998)
@@ -60,8 +60,8 @@ class Rehearsal:
     all and nothing is padded.
     """
 
-    def __init__(self, sound: Sound, heads: Heads, lengths: list[int]) -> None:
-        self._sound, self._heads, self._lengths = sound, heads, lengths
+    def __init__(self, sounds: Sequence[Sound], heads: Heads, lengths: list[int]) -> None:
+        self._sounds, self._heads, self._lengths = sounds, heads, lengths
         self.scores: list[list[torch.Tensor]] = [[] for _ in lengths]  # of the alignment heads
 
     def recall(
@@ -74,12 +74,12 @@ class Rehearsal:
 
     def hear(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what tokens hear in their window; see Memory."""
-        keys, values = self._sound[layer]
         heard = []
         for window, asked in enumerate(torch.split(query[0], self._lengths, 1)):
-            scores = asked @ keys[window].transpose(-1, -2)
+            keys, values = self._sounds[window]
+            scores = asked @ keys[layer].transpose(-1, -2)
             self.scores[window].append(scores[self._heads[layer]])
-            heard.append(scores.softmax(-1) @ values[window])
+            heard.append(scores.softmax(-1) @ values[layer])
         return torch.cat(heard, 1)[None]
 
 
@@ -90,13 +90,14 @@ def alignment_heads(model: Whisper) -> Heads:
 
 
 def align(
-    decoder: Decoder, heads: Heads, features: torch.Tensor, spoken: Sequence[Spoken]
+    decoder: Decoder, heads: Heads, sounds: Sequence[Sound], spoken: Sequence[Spoken]
 ) -> list[Alignment]:
-    """Align windows, (windows, n_audio_ctx, width), with what was said in them."""
+    """Align the sound of windows with what was said in them."""
+    device = sounds[0][0].device
     lengths = [len(each.tokens) for each in spoken]
-    tokens = torch.tensor([token for each in spoken for token in each.tokens], device=features.device)
-    positions = torch.cat([torch.arange(length, device=features.device) for length in lengths])
-    rehearsal = Rehearsal(decoder.hear(features), heads, lengths)
+    tokens = torch.tensor([token for each in spoken for token in each.tokens], device=device)
+    positions = torch.cat([torch.arange(length, device=device) for length in lengths])
+    rehearsal = Rehearsal(sounds, heads, lengths)
     hidden = decoder(tokens[None], positions[None], rehearsal)[0]
     matrices = [_matrix(*each) for each in zip(spoken, map(torch.cat, rehearsal.scores), strict=True)]
     rows = zip(

@@ -71,6 +71,10 @@ class Cache:
         values[rows, :, self._at] = value.transpose(1, 2)
         return keys, values
 
+    def sound(self, window: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return copies of a window's keys and values of the sound: (layers, heads, n_audio_ctx, width)."""
+        return self.heard_keys[:, window].clone(), self.heard_values[:, window].clone()
+
     def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a layer's keys and values of the sound."""
         return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]

@@ -44,11 +44,7 @@ class Decoder:
 
     def listen(self, features: torch.Tensor, tokens: int) -> Cache:
         """Return a cache for windows of features (windows, n_audio_ctx, width) that begin with so many tokens."""
-        return Cache(self.hear(features), tokens)
-
-    def hear(self, features: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return each layer's keys and values of the sound: (windows, heads, n_audio_ctx, width)."""
-        return [layer.hear(features) for layer in self._layers]
+        return Cache([layer.hear(features) for layer in self._layers], tokens)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, memory: Memory) -> torch.Tensor:
         """Say these tokens (windows, n), which see what `memory` shows them; return hidden states."""

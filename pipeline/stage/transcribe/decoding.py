@@ -29,6 +29,9 @@ class Decoded(NamedTuple):
     avg_logprob: float
     no_speech_prob: float
     compression_ratio: float
+    sound: tuple[torch.Tensor, torch.Tensor] | None = (
+        None  # where words are to be timed by it: see Cache.sound
+    )
 
 
 def tokenizer_for(model: Whisper, language: str | None, task: str) -> Tokenizer:
@@ -118,12 +121,15 @@ class Batch:
             for ended, length, window in zip(self._search.ended(), lengths, self._windows, strict=True)
         ]
         left = [
-            (window.request, _decoded(self._search.candidates(at), window))
-            for at, window in enumerate(self._windows)
-            if over[at]
+            (window.request, self._decoded(at, window)) for at, window in enumerate(self._windows) if over[at]
         ]
         self._remove(over)
         return left
+
+    def _decoded(self, at: int, window: _Window) -> Decoded:
+        decoded = _decoded(self._search.candidates(at), window)
+        wants_words = window.request.options.word_timestamps
+        return decoded._replace(sound=self._cache.sound(at)) if wants_words else decoded
 
     def drop(self, requests: Container[int]) -> None:
         """Let these windows go (by the id of their request) as they are."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from pipeline.stage.transcribe.alignment import Spoken, align
 from pipeline.stage.transcribe.engine import Reply
 from pipeline.stage.transcribe.mel import content_frames
@@ -30,7 +28,6 @@ class Ended(NamedTuple):
     request: Request
     language: str
     tokenizer: Tokenizer
-    features: torch.Tensor  # (n_audio_ctx, width)
     decoded: Decoded
 
 
@@ -55,7 +52,8 @@ def _timed(
         Spoken(text_of(made, each.tokenizer), each.tokenizer, content_frames(each.request))
         for each, made in rows
     ]
-    found = align(decoder, heads, torch.stack([each.features for each in windows]), spoken)
+    sounds = [each.decoded.sound for each in windows if each.decoded.sound]
+    found = align(decoder, heads, sounds, spoken)
     return [
         with_words(made, alignment, each.tokenizer, each.request)
         for (each, made), alignment in zip(rows, found, strict=True)

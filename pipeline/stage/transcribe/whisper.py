@@ -145,10 +145,7 @@ class WhisperEngine:
 
     def _replies(self, ended: Sequence[tuple[Request, Decoded]]) -> list[tuple[Request, Reply]]:
         seats = [self._running.pop(id(request)) for request, _ in ended]
-        windows = [
-            Ended(*seat, self._encoded[id(seat.request.pcm)], decoded)
-            for seat, (_, decoded) in zip(seats, ended, strict=True)
-        ]
+        windows = [Ended(*seat, decoded) for seat, (_, decoded) in zip(seats, ended, strict=True)]
         made = replies(self._decoder, self._heads, windows)
         return [(seat.request, reply) for seat, reply in zip(seats, made, strict=True)]
 

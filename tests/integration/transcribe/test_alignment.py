@@ -134,7 +134,8 @@ def test_windows_aligned_together_are_as_whisper_aligns_each(model: Whisper) -> 
         Spoken(words.text_of(row, tokenizer), tokenizer, length)
         for row, tokenizer, length in zip(rows, tokenizers, frames, strict=True)
     ]
-    found = align(decoder, alignment_heads(model), features, spoken)
+    cache = decoder.listen(features, 1)
+    found = align(decoder, alignment_heads(model), [cache.sound(at) for at in range(4)], spoken)
 
     for number, (row, asked, tokenizer) in enumerate(zip(rows, requests, tokenizers, strict=True)):
         heard = {
@@ -189,16 +190,17 @@ def test_words_are_fitted_to_segments_as_whisper_does(
 @torch.inference_mode()
 def test_where_nothing_was_said_there_are_no_words(model: Whisper) -> None:
     """Beside windows with words; their segments keep their times."""
-    tokenizer = tokenizer_for(model, "fr", "transcribe")
-    begin, features = tokenizer.timestamp_begin, torch.randn(1500, 64)
+    decoder, tokenizer = (
+        Decoder(copy.deepcopy(model.decoder), Plain),
+        tokenizer_for(model, "fr", "transcribe"),
+    )
+    begin, sound = tokenizer.timestamp_begin, decoder.listen(torch.randn(1, 1500, 64), 1).sound(0)
     said = [[begin, begin + 50], [begin, *tokenizer.encode(" Oui, oui"), begin + 50]]
+    asked = request(seek=0, last_speech=0.0)
     windows = [
-        Ended(
-            request(seek=0, last_speech=0.0), "fr", tokenizer, features, Decoded(tuple(each), 0.0, 0.0, 0.0)
-        )
-        for each in said
+        Ended(asked, "fr", tokenizer, Decoded(tuple(each), 0.0, 0.0, 0.0, sound=sound)) for each in said
     ]
-    silent, spoken = replies(Decoder(copy.deepcopy(model.decoder), Plain), alignment_heads(model), windows)
+    silent, spoken = replies(decoder, alignment_heads(model), windows)
 
     assert [(each.start, each.end, each.words) for each in silent.segments] == [(0.0, 0.0, ())]
     assert "".join(word["word"] for word in spoken.segments[0].words or ()) == " Oui, oui"

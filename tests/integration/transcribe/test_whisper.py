@@ -105,6 +105,22 @@ def test_rows_may_differ_in_every_option(engine: WhisperEngine, noises: list[np.
     assert [heard(reply) for reply in alone] == [heard(reply) for reply in together]
 
 
+def test_words_are_those_of_a_window_alone(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """Windows that end together, or leave others behind, keep the sound that their words are timed by."""
+    options = replace(GREEDY, word_timestamps=True)
+    prompts = [(), tuple(range(1000, 1015)), tuple(range(2000, 2005))]
+    rows = [request(pcm, options, prompt=prompt) for pcm, prompt in zip(noises, prompts, strict=True)]
+    rows[1:1] = [request(noises[1], temperature=0.0), request(noises[2], options, prompt=(7,) * 19)]
+
+    together = transcribe(engine, rows)
+    alone = [transcribe(engine, [row])[0] for row in rows]
+
+    assert [[each.words for each in reply.segments] for reply in together] == [
+        [each.words for each in reply.segments] for reply in alone
+    ]
+    assert sum(len(each.words or ()) for reply in together for each in reply.segments) > 10
+
+
 def test_a_sample_depends_on_its_seed_only(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """The same seed gives the same words, another one others."""
     one, other, again = (
