@@ -34,7 +34,8 @@ class WhisperCpp:
         command = [self.ffmpeg, "-nostdin", "-loglevel", "error", "-i", path, "-ac", "1", "-ar", "16000"]
         raw = subprocess.run([*command, "-f", "s16le", "-"], capture_output=True, check=True).stdout
         pcm = np.frombuffer(raw, np.int16).astype(np.float32) / 32768
-        return "".join(segment.text for segment in self.model.transcribe(pcm, language=language or "auto"))
+        segments = self.model.transcribe(pcm, language=language or "")  # "" detects it
+        return " ".join(segment.text for segment in segments)  # it strips them
 
     def windows(self, pcm: Any) -> dict[str, float]:
         """Refuse: its API has no batch of windows."""
