@@ -115,10 +115,11 @@ def transcribe(files: list[File], engine: Engine) -> None:
         rows = packer.rows(engine.slots - engine.running, engine.slots, more_coming=False)
         for row in rows:
             owners[id(row.track)].count(row.window, row.request)
-        engine.admit([row.request for row in rows])
         running |= {id(row.request): row for row in rows}
         if not running:
             return
+        if rows:
+            engine.admit([row.request for row in rows])
         for request, reply in engine.advance():
             running.pop(id(request)).take(reply)
 
