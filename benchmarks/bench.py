@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,19 +34,19 @@ BUILD = ROOT / "build" / "peers"
 
 
 def main() -> None:
-    """Measure, then report."""
+    """Measure, then report; exit 1 when a system failed."""
     chosen = arguments()
-    results = Results(
-        ROOT / "benchmarks" / "results" / f"{chosen.name}.json", resume=chosen.resume or chosen.report
-    )
-    if not chosen.report:
-        measure(chosen, results)
+    path = ROOT / "benchmarks" / "results" / f"{chosen.name}.json"
+    results = Results(path, resume=chosen.resume or chosen.report)
+    failed = [] if chosen.report else measure(chosen, results)
     if chosen.document:
         report.write(results.content, ROOT / "docs" / "benchmarks.md")
-        chart = [str(BUILD / ".venv/bin/python"), str(ROOT / "benchmarks/chart.py"), str(results.path)]
+        chart = [str(BUILD / ".venv/bin/python"), str(ROOT / "benchmarks/chart.py"), str(path)]
         subprocess.run([*chart, str(ROOT / "docs" / "benchmarks.svg")], check=True)
     else:
         print(report.tables(results.content))
+    if failed:
+        sys.exit(f"failed: {'; '.join(failed)}")
 
 
 def arguments() -> argparse.Namespace:
@@ -72,30 +73,33 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(chosen: argparse.Namespace, results: Results) -> None:
-    """Take every measurement that is not in the results yet."""
+def measure(chosen: argparse.Namespace, results: Results) -> list[str]:
+    """Take every measurement that is not in the results yet; return what failed."""
     prepared = prepare(BUILD, chosen.cache)
     rig = Rig(prepared, chosen)
-    results.note(
-        machine=machine.describe(), threads=chosen.threads, peers=versions(prepared), audio=rig.described()
-    )
-    for system, workload, number in plan(chosen):
-        if results.has(system.name, workload, number):
-            continue
-        said = f"round {number}  {workload:5}  {system.name}"
-        try:
-            run = rig.run(system, workload)
-        except RunError as error:
-            print(f"{said}: FAILED\n{error}", flush=True)
-            continue
-        results.add({"system": system.name, "workload": workload, "round": number, "beam": system.beam} | run)
-        print(
-            f"{time.strftime('%H:%M:%S')}  {said}: {run['audio_s'] / run['wall_s']:.1f} x real time",
-            flush=True,
-        )
+    about = {"machine": machine.describe(), "threads": chosen.threads, "peers": versions(prepared)}
+    results.note(**about, audio=rig.described())
+    missing = [each for each in plan(chosen) if not results.has(each[0].name, *each[1:])]
+    failed = [said for each in missing if (said := measured(rig, results, *each))]
     results.note(limits=machine.limits(chosen.threads))
     if "long" in chosen.workload:
         results.note(parts=parts.measure(rig.workload("long"), chosen.cache, chosen.threads))
+    return failed
+
+
+def measured(rig: Rig, results: Results, system: System, workload: Workload, number: int) -> str | None:
+    """Take one measurement, telling how it went; return what failed."""
+    about = {"system": system.name, "workload": workload, "round": number, "beam": system.beam}
+    said = f"round {number}  {workload:5}  {system.name}"
+    try:
+        run = rig.run(system, workload)
+    except RunError as error:
+        print(f"{said}: FAILED\n{error}", flush=True)
+        return said
+    results.add(about | run)
+    speed = run["audio_s"] / run["wall_s"]
+    print(f"{time.strftime('%H:%M:%S')}  {said}: {speed:.1f} x real time", flush=True)
+    return None
 
 
 def plan(chosen: argparse.Namespace) -> Iterator[tuple[System, Workload, int]]:
