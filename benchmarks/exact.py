@@ -44,7 +44,7 @@ GREEDY = Options(exact=True, beam_size=None, temperature_increment_on_fallback=N
 CASES = {
     "greedy": GREEDY,
     "fallback": replace(GREEDY, temperature_increment_on_fallback=0.2),
-    "strict": replace(GREEDY, temperature_increment_on_fallback=0.4, logprob_threshold=-0.3),  # much is sampled
+    "strict": replace(GREEDY, temperature_increment_on_fallback=0.4, logprob_threshold=-0.3),
     "beam": Options(exact=True),
     "prompt": replace(GREEDY, initial_prompt="Charles Baudelaire, Jefferson, T-rex."),
     "carried": replace(GREEDY, initial_prompt="Charles Baudelaire, Jefferson.", carry_initial_prompt=True),

@@ -207,10 +207,8 @@ class ExactTrack:
             seek = round(end * FRAMES_PER_SECOND)
         kept: list[Segment] | None = heard
         if threshold is not None:
-            place, spoken_until = Place(self._seek, self._size, self._content), self._said.last_word
-            kept, seek = skip_silences(
-                heard, seek, place, threshold, spoken_until, single_ending=single_ending
-            )
+            place, last = Place(self._seek, self._size, self._content), self._said.last_word
+            kept, seek = skip_silences(heard, seek, place, threshold, last, single_ending=single_ending)
         self._said.last_word = last_end(kept or ()) or self._said.last_word
         return kept, seek
 
