@@ -42,8 +42,9 @@ WINDOW_S = 30.0
 SEED = 20_250_625
 LOUD = 20.0  # times as loud as the token before it: the token that the script wants
 LONGEST_PROMPT = 40
+PREFIX = 4  # special tokens around a prompt
 TEXT = 50_000  # ordinary tokens
-FRAMES_AT_START, FRAMES_AT_END = 0, 1500  # timestamps of 20 ms each
+END = 50_257  # <|endoftext|> of a multilingual model
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", default="base,large-v3", help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--beam", type=int, default=1)
     parser.add_argument("--windows", type=int, default=256)
-    parser.add_argument("--tokens", type=int, default=100, help="a window, at most")
+    parser.add_argument("--tokens", type=int, default=100, help="a window, at least; up to 40 more")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/whisper").expanduser())
     return parser.parse_args()
 
@@ -115,11 +116,10 @@ def random_weights(sizes: Sizes, tokens: int) -> dict[str, torch.Tensor]:
 
 def script(sizes: Sizes, tokens: int) -> torch.Tensor:
     """Return the token wanted after each position: words, the last timestamp, the end."""
-    end = 50257
-    last_timestamp = sizes.n_vocab - 1
+    last = PREFIX + LONGEST_PROMPT + tokens
     wanted = torch.randint(0, TEXT, (sizes.n_text_ctx,))
-    wanted[tokens + LONGEST_PROMPT :] = end
-    wanted[tokens + LONGEST_PROMPT - 1] = last_timestamp
+    wanted[last:] = END
+    wanted[last - 1] = sizes.n_vocab - 1
     return wanted
 
 
