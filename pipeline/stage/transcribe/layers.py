@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import gelu, layer_norm
+from torch.nn.functional import layer_norm
 
 if TYPE_CHECKING:
     from whisper.model import MultiHeadAttention, ResidualAttentionBlock
@@ -71,7 +71,7 @@ class Feedforward:
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return what is added to the hidden states."""
-        return self._narrow(gelu(self._widen(normed(hidden, self._norm))))
+        return self._narrow(self._widen.gelu(normed(hidden, self._norm)))
 
 
 def joint(make: Make, *parts: torch.nn.Linear) -> Linear:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import gelu, linear
 
 LIKELY_ROWS = 16  # a packed layout fits any number of rows
 MIDDLE = 128  # what 0 becomes in unsigned bytes
@@ -25,6 +25,10 @@ class Linear(Protocol):
         """Return the outputs, float32 or in the type of the weights."""
         ...
 
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs after GELU."""
+        ...
+
 
 class Plain:
     """As torch computes it."""
@@ -36,6 +40,10 @@ class Plain:
         """Return the outputs in the type of the weights."""
         return linear(inputs.to(self._weight.dtype), self._weight, self._bias)
 
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs after GELU."""
+        return gelu(self(inputs))
+
 
 class Packed:
     """Weights in oneDNN's own layout: few rows take half the time, as torch would pack them in every call."""
@@ -46,10 +54,17 @@ class Packed:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs in the type of the weights."""
+        return self._mapped(inputs, "none")
+
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs after GELU, computed inside the product."""
+        return self._mapped(inputs, "gelu")
+
+    def _mapped(self, inputs: torch.Tensor, then: str) -> torch.Tensor:
         rows = inputs.to(self._dtype).view(-1, inputs.shape[-1])
         company = rows.expand(2, -1) if len(rows) == 1 else rows  # one row alone would be summed otherwise
         outputs: torch.Tensor = _mkldnn._linear_pointwise(  # noqa: SLF001 - likewise
-            company, self._weight, self._bias, "none", [], ""
+            company, self._weight, self._bias, then, [], "none"
         )
         return outputs[: len(rows)].view(*inputs.shape[:-1], -1)
 
@@ -75,6 +90,10 @@ class Quantized:
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
         return torch.addcmul(self._bias, outputs, scales).view(*inputs.shape[:-1], -1)
+
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs after GELU."""
+        return gelu(self(inputs))
 
 
 Make = Callable[[torch.Tensor, torch.Tensor | None], Linear]  # of weight and bias

@@ -65,7 +65,7 @@ class WhisperEngine:
         self.slots = _slots(model)
         self.effort = Effort()
         self._whisper = model
-        self._encode_mels, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
+        self._encoder, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
         self._heads = alignment_heads(model)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
         self._running: dict[int, _Seat] = {}  # by the id of the request, in the order of admission
@@ -119,7 +119,7 @@ class WhisperEngine:
 
     def close(self) -> None:
         """Let the model leave the device."""
-        del self._whisper, self._encode_mels, self._decoder
+        del self._whisper, self._encoder, self._decoder
         self._free()
 
     def _seat(self, seats: Sequence[_Seat], features: torch.Tensor) -> None:
@@ -169,11 +169,6 @@ class WhisperEngine:
 
     def _mels(self, requests: Sequence[Request]) -> torch.Tensor:
         return mel.log_mels(requests, self._whisper.dims.n_mels, self._whisper.device)
-
-    def _encoder(self, mels: torch.Tensor) -> torch.Tensor:
-        """Encode windows; on a CPU one by one, as a batch gains nothing there and costs memory."""
-        step = 1 if mels.device.type == "cpu" else len(mels)
-        return torch.cat([self._encode_mels(part) for part in torch.split(mels, step)])
 
     def _languages(self, requests: Sequence[Request], features: torch.Tensor) -> list[str]:
         known = [request.language for request in requests]

@@ -229,6 +229,21 @@ def test_features_are_whispers(model: Whisper) -> None:
     assert torch.allclose(expected, encoded, atol=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_company_changes_nothing_in_the_encoder(model: Whisper, precision: str) -> None:
+    """A core for each window or all cores for one: the same to the last bit, and torch's threads stay as they were."""
+    chosen = copy.deepcopy(model)
+    torch.set_num_threads(2)
+    encoder = Encoder(chosen.encoder, apply(precision, chosen, lambda *_: None))
+    mels = torch.randn(3, 80, 3000, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        together, alone = encoder(mels), torch.cat([encoder(each) for each in torch.split(mels, 1)])
+
+    assert torch.equal(together, alone)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
 def test_whole_tiles_and_the_rest_are_attended_to() -> None:
     """Lengths that tiles do not divide included."""
     query, key, value = torch.randn(3, 2, 2, 730, 64, generator=torch.Generator().manual_seed(2))
