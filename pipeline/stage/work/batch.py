@@ -50,8 +50,8 @@ class Batch:
 
     @property
     def expected(self) -> float:
-        """In how many seconds one of its windows should end, by the slowest so far."""
-        return self._seconds_a_row * self.size
+        """In how many seconds one of its windows should end, by the slowest so far: as if all were yet to join."""
+        return self._seconds_a_row * (self.size + 1)
 
     def join(self, requests: Sequence[Request]) -> None:
         """Take these windows in, at most as many as are free."""
@@ -77,6 +77,7 @@ class Batch:
         gone = {id(request) for request in requests}
         self._forget(gone)
         self._waiting = [request for request in self._waiting if id(request) not in gone]
+        self._apart = self._apart and self.size > 0
         self.engine.drop(requests)
 
     def _next(self) -> list[Request]:

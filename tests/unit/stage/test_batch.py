@@ -100,6 +100,17 @@ def test_a_window_that_fails_while_it_is_decoded_fails_alone() -> None:
     assert made.free == 8
 
 
+def test_others_join_again_when_the_suspects_have_been_let_go() -> None:
+    """The first failure ends its file, and with it the windows that were to be tried after it."""
+    made, requests = batch(Scripted(slots=8)), windows(2, fake.FAILURE)
+    made.join(requests)
+    made.advance()
+    ((failed, _),) = made.advance()
+    assert failed is requests[0]
+    made.drop(requests[1:])
+    assert (made.size, made.free) == (0, 8)
+
+
 def test_short_memory_is_forgiven_once() -> None:
     """The host may have been short of it for a moment only."""
     engine = Scripted(slots=8, memory=7)
@@ -177,6 +188,17 @@ def test_the_more_windows_the_longer_one_may_take() -> None:
     """Before the first was measured a guess; the supervisor waits for three times that."""
     made = Batch(Scripted(), guess=30.0, on_gpu=False)
     made.join(windows(4))
-    assert made.expected == 120.0
+    assert made.expected == 150.0
     made.advance()
     assert made.expected < 1.0
+
+
+def test_a_window_alone_is_expected_to_take_what_the_one_before_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one that takes longer than 40 seconds and is decoded twice would be taken for a hang."""
+    made, (first, second) = batch(Scripted()), windows(2)
+    clock = iter([0.0, 50.0])
+    monkeypatch.setattr("pipeline.stage.work.batch.time.monotonic", lambda: next(clock))
+    made.join([first])
+    made.advance()
+    made.join([second])
+    assert made.expected == 50.0
