@@ -6,7 +6,7 @@ import gc
 import time
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import silero_vad  # noqa: F401 - sets torch to one thread when imported, so it must come before our own setting
 import torch
@@ -17,10 +17,11 @@ from pipeline.stage.transcribe import mel, precision
 from pipeline.stage.transcribe.alignment import alignment_heads
 from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.decoder import Decoder
-from pipeline.stage.transcribe.decoding import Batch, detect, kind, tokenizer_for
+from pipeline.stage.transcribe.decoding import detect, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
 from pipeline.stage.transcribe.engine import Effort, OutOfMemory
 from pipeline.stage.transcribe.replies import Ended, replies
+from pipeline.stage.transcribe.running import Running, Seat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def load(checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: 
 
 
 class WhisperEngine:
-    """A loaded openai-whisper model and its running batches, one of each kind of search."""
+    """A loaded openai-whisper model and the windows that it decodes."""
 
     def __init__(self, model: Whisper, checkpoint: Checkpoint, make: Make) -> None:
         self.model = checkpoint.name
@@ -68,8 +69,7 @@ class WhisperEngine:
         self._encoder, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
         self._heads = alignment_heads(model)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
-        self._running: dict[int, _Seat] = {}  # by the id of the request, in the order of admission
-        self._batches: dict[object, Batch] = {}  # by kind
+        self._running = Running(self._decoder)
 
     @property
     def running(self) -> int:
@@ -81,31 +81,28 @@ class WhisperEngine:
         """Encode windows and let them join those of their kind; see Engine."""
         began = time.monotonic()
         with self._letting_go_without_memory():
-            features, seats = self._encode(requests)
-            for rows in _by_kind(requests).values():
-                self._seat([seats[row] for row in rows], features[rows])
+            features = self._encode(requests)
+            self._running.join(self._seats(requests, features), features)
         self.effort.encoding += time.monotonic() - began
 
     @torch.inference_mode()
     def advance(self) -> list[tuple[Request, Reply]]:
         """Decode until a window ends; see Engine."""
         began = time.monotonic()
-        ended: list[tuple[Request, Decoded]] = []
+        ended: list[tuple[Seat, Decoded]] = []
         with self._letting_go():
             while self._running and not ended:
                 self.effort.steps += 1
                 self.effort.row_steps += len(self._running)
-                ended = self._step()
+                ended = self._running.step()
             replies = self._replies(ended)
         self.effort.decoding += time.monotonic() - began
         return replies
 
+    @torch.inference_mode()
     def drop(self, requests: Sequence[Request]) -> None:
         """Let these leave the running batch without a reply."""
-        gone = {id(request) for request in requests}
-        for batch in self._batches.values():
-            batch.drop(gone)
-        self._running = {at: seat for at, seat in self._running.items() if at not in gone}
+        self._running.drop({id(request) for request in requests})
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:
         """Return the token ids of an initial prompt."""
@@ -119,47 +116,26 @@ class WhisperEngine:
 
     def close(self) -> None:
         """Let the model leave the device."""
-        del self._whisper, self._encoder, self._decoder
         self._free()
+        del self._whisper, self._encoder, self._decoder, self._running
 
-    def _seat(self, seats: Sequence[_Seat], features: torch.Tensor) -> None:
-        """Let windows of one kind join the running batch of that kind, or be it."""
-        requests, tokenizers = [seat.request for seat in seats], [seat.tokenizer for seat in seats]
-        batch = Batch(self._decoder, features, requests, tokenizers)
-        running = self._batches.get(kind(requests[0]))
-        if running:
-            running.join(batch)
-        else:
-            self._batches[kind(requests[0])] = batch
-        self._running |= {id(seat.request): seat for seat in seats}
-
-    def _step(self) -> list[tuple[Request, Decoded]]:
-        """Add a token everywhere; return the windows that ended, in the order of admission."""
-        ended = []
-        for batch in self._batches.values():
-            batch.step()
-            ended += batch.leave()
-        self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}
-        order = {at: place for place, at in enumerate(self._running)}
-        return sorted(ended, key=lambda each: order[id(each[0])])
-
-    def _replies(self, ended: Sequence[tuple[Request, Decoded]]) -> list[tuple[Request, Reply]]:
-        seats = [self._running.pop(id(request)) for request, _ in ended]
-        windows = [Ended(*seat, decoded) for seat, (_, decoded) in zip(seats, ended, strict=True)]
+    def _replies(self, ended: Sequence[tuple[Seat, Decoded]]) -> list[tuple[Request, Reply]]:
+        windows = [Ended(*seat, decoded) for seat, decoded in ended]
         made = replies(self._decoder, self._heads, windows)
-        return [(seat.request, reply) for seat, reply in zip(seats, made, strict=True)]
+        return [(each.request, reply) for each, reply in zip(windows, made, strict=True)]
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[torch.Tensor, list[_Seat]]:
-        """Return the encoder's output for each window, remembered from an earlier temperature or new; their seats."""
+    def _encode(self, requests: Sequence[Request]) -> torch.Tensor:
+        """Return the encoder's output for each window, remembered from an earlier temperature or new."""
         new = [request for request in requests if id(request.pcm) not in self._encoded]
         if new:
             self._remember(new, self._encoder(mel.blanked(self._mels(new), new)))
-        features = torch.stack([self._encoded[id(request.pcm)] for request in requests])
-        languages = self._languages(requests, features)
-        return features, [self._place(*row) for row in zip(requests, languages, strict=True)]
+        return torch.stack([self._encoded[id(request.pcm)] for request in requests])
 
-    def _place(self, request: Request, language: str) -> _Seat:
-        return _Seat(request, language, self._tokenizer(language, request.options.task))
+    def _seats(self, requests: Sequence[Request], features: torch.Tensor) -> list[Seat]:
+        return [
+            Seat(request, language, self._tokenizer(language, request.options.task))
+            for request, language in zip(requests, self._languages(requests, features), strict=True)
+        ]
 
     def _remember(self, requests: Sequence[Request], features: torch.Tensor) -> None:
         """Keep what the encoder made of a window for its next temperature, as long as its samples are kept."""
@@ -182,8 +158,9 @@ class WhisperEngine:
 
     def _detect(self, requests: Sequence[Request], features: torch.Tensor) -> list[str]:
         """Detect languages in one batch; in exact mode on all 30 s, which the decoder may not be shown."""
-        if any(request.frames is not None for request in requests):
-            features = self._encoder(self._mels(requests))
+        exact = [row for row, request in enumerate(requests) if request.frames is not None]
+        if exact:
+            features[exact] = self._encoder(self._mels([requests[row] for row in exact]))
         return detect(self._decoder, features, self._tokenizer(None, "transcribe"))
 
     def _understood(self, language: str | None) -> str:
@@ -219,25 +196,9 @@ class WhisperEngine:
     def _free(self) -> None:
         self._encoded.clear()
         self._running.clear()
-        self._batches.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-class _Seat(NamedTuple):
-    """A window in the running batch."""
-
-    request: Request
-    language: str
-    tokenizer: Tokenizer
-
-
-def _by_kind(requests: Sequence[Request]) -> dict[object, list[int]]:
-    kinds: dict[object, list[int]] = {}
-    for row, request in enumerate(requests):
-        kinds.setdefault(kind(request), []).append(row)
-    return kinds
 
 
 def _slots(model: Whisper) -> int:

@@ -121,6 +121,23 @@ def test_words_are_those_of_a_window_alone(engine: WhisperEngine, noises: list[n
     assert sum(len(each.words or ()) for reply in together for each in reply.segments) > 10
 
 
+@pytest.mark.parametrize("gone", [[0], [1, 3], [4]], ids=["the first", "two", "the last of its kind"])
+def test_dropped_windows_change_nothing_for_the_others(
+    engine: WhisperEngine, noises: list[np.ndarray], gone: list[int]
+) -> None:
+    """Whatever their places in the batch, also where no window of their kind is left."""
+    rows = [request(pcm, options) for options in (GREEDY, Options(beam_size=2)) for pcm in noises[:2]]
+    rows.append(request(noises[2], temperature=0.6, seed=3))
+    expected = {id(row): heard(transcribe(engine, [row])[0]) for row in rows}
+
+    engine.admit(rows)
+    engine.drop([rows[at] for at in gone])
+    replies = {id(row): heard(reply) for _ in range(len(rows)) for row, reply in engine.advance()}
+
+    assert replies == {id(row): expected[id(row)] for at, row in enumerate(rows) if at not in gone}
+    assert engine.running == 0
+
+
 def test_a_sample_depends_on_its_seed_only(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """The same seed gives the same words, another one others."""
     one, other, again = (
@@ -141,6 +158,25 @@ def test_an_unnamed_language_is_detected(
     replies = transcribe(engine, [request(noises[2], language=None), request(noises[0], language="en")])
 
     assert [max(probabilities, key=probabilities.get), "en"] == [reply.language for reply in replies]
+
+
+def test_a_language_does_not_depend_on_windows_of_exact_mode(
+    engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are detected on 30 s, the others on what the decoder is shown."""
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        "pipeline.stage.transcribe.whisper.detect",
+        lambda _decoder, features, _tokenizer: seen.append(features) or ["fr"] * len(features),
+    )
+    batched = request(noises[0], language=None)
+    exact = request(np.zeros(480_400, np.float32), language=None, frames=100, log_mel_max=0.0)
+
+    transcribe(engine, [batched])
+    transcribe(engine, [exact])
+    transcribe(engine, [batched, exact])
+
+    assert torch.equal(seen[2], torch.cat(seen[:2]))
 
 
 def test_a_language_that_the_model_lacks_is_refused(engine: WhisperEngine, noises: list[np.ndarray]) -> None:

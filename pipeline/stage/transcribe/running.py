@@ -1,0 +1,83 @@
+"""The windows that an engine decodes now: a batch for each kind of search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.stage.transcribe.decoding import Batch, kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import torch
+    from whisper.tokenizer import Tokenizer
+
+    from pipeline.stage.transcribe.decoder import Decoder
+    from pipeline.stage.transcribe.decoding import Decoded
+    from pipeline.stage.transcribe.engine import Request
+
+
+class Seat(NamedTuple):
+    """A window among those that run."""
+
+    request: Request
+    language: str
+    tokenizer: Tokenizer
+
+
+class Running:
+    """Windows join those of their kind and leave when they end; `len` counts them."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._seats: dict[int, Seat] = {}  # by the id of the request, in the order of admission
+        self._batches: dict[object, Batch] = {}  # by kind, none of them empty
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def join(self, seats: Sequence[Seat], features: torch.Tensor) -> None:
+        """Let windows join; all of them are begun before the first one joins, so that none does where one fails."""
+        begun = {alike: self._begin(seats, features, rows) for alike, rows in _by_kind(seats).items()}
+        for alike, batch in begun.items():
+            if alike in self._batches:
+                self._batches[alike].join(batch)
+            else:
+                self._batches[alike] = batch
+        self._seats |= {id(seat.request): seat for seat in seats}
+
+    def step(self) -> list[tuple[Seat, Decoded]]:
+        """Add a token everywhere; return the windows that ended, in the order of admission."""
+        ended: dict[int, Decoded] = {}
+        for batch in self._batches.values():
+            batch.step()
+            ended |= {id(request): decoded for request, decoded in batch.leave()}
+        self._close_empty()
+        return [(self._seats.pop(at), ended[at]) for at in list(self._seats) if at in ended]
+
+    def drop(self, requests: Collection[int]) -> None:
+        """Let these windows go (by the id of their request) as they are."""
+        for batch in self._batches.values():
+            batch.drop(requests)
+        self._close_empty()
+        self._seats = {at: seat for at, seat in self._seats.items() if at not in requests}
+
+    def clear(self) -> None:
+        """Let all go."""
+        self._seats.clear()
+        self._batches.clear()
+
+    def _begin(self, seats: Sequence[Seat], features: torch.Tensor, rows: list[int]) -> Batch:
+        chosen = [seats[row] for row in rows]
+        requests, tokenizers = [seat.request for seat in chosen], [seat.tokenizer for seat in chosen]
+        return Batch(self._decoder, features[rows], requests, tokenizers)
+
+    def _close_empty(self) -> None:
+        self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}
+
+
+def _by_kind(seats: Sequence[Seat]) -> dict[object, list[int]]:
+    kinds: dict[object, list[int]] = {}
+    for row, seat in enumerate(seats):
+        kinds.setdefault(kind(seat.request), []).append(row)
+    return kinds
