@@ -157,6 +157,20 @@ def test_a_stopped_file_says_no_more(tmp_path: Path) -> None:
     assert posts.empty()
 
 
+def test_a_stopped_file_holds_no_room(tmp_path: Path) -> None:
+    """Whether it waited for some or was about to take it: what it held would be lost to all others."""
+    budget = Budget(1)
+    stopped, posts = ahead(tmp_path, "long.wav", 90, budget, Lanes(1), options=Options(no_vad=True))
+    while not isinstance(posts.get(timeout=TIMEOUT_S), Clip):
+        pass
+    while stopped.working:
+        pass
+    stopped.stop()
+    stopped._thread.join(TIMEOUT_S)
+    assert budget.take_at_once(7, lambda: True)
+    assert sum(budget._held.values()) == 0
+
+
 def test_a_programming_error_fails_one_file(tmp_path: Path) -> None:
     """The fence around a file turns anything into a failure of that file."""
 

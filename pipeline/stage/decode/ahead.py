@@ -66,19 +66,15 @@ class Budget:
         self._held: dict[int, int] = {}
         self._changed = threading.Condition()
 
-    def take_at_once(self, owner: int) -> bool:
-        """Take room for one clip if there is some."""
+    def take_at_once(self, owner: int, stopped: Callable[[], bool]) -> bool:
+        """Take room for one clip if there is some; tell whether there is nothing to wait for."""
         with self._changed:
-            if self._room(owner):
-                self._held[owner] = self._held.get(owner, 0) + 1
-                return True
-            return False
+            return self._take(owner, stopped)
 
     def take(self, owner: int, stopped: Callable[[], bool]) -> None:
         """Wait for room for one clip of this owner, or until `stopped()`."""
         with self._changed:
-            self._changed.wait_for(lambda: stopped() or self._room(owner))
-            self._held[owner] = self._held.get(owner, 0) + 1
+            self._changed.wait_for(lambda: self._take(owner, stopped))
 
     def give(self, owner: int, clips: int = 1) -> None:
         """Return the room of clips that are finished."""
@@ -92,8 +88,13 @@ class Budget:
             self._held.pop(owner, None)
             self._changed.notify_all()
 
-    def _room(self, owner: int) -> bool:
-        return not self._held.get(owner) or sum(self._held.values()) < self.capacity
+    def _take(self, owner: int, stopped: Callable[[], bool]) -> bool:
+        if stopped():
+            return True  # without room: nobody would give it back
+        if self._held.get(owner) and sum(self._held.values()) >= self.capacity:
+            return False
+        self._held[owner] = self._held.get(owner, 0) + 1
+        return True
 
 
 class Ahead:
@@ -187,7 +188,7 @@ class Ahead:
 
     def _wait_for_room(self) -> float:
         """Take room for a clip; where there is some its decoding goes on, without a turn of the others first."""
-        if self._budget.take_at_once(self._job.file_id):
+        if self._budget.take_at_once(self._job.file_id, self._stopped.is_set):
             return 0.0
         self.working = False
         waited = self._out_of_lane(lambda: self._budget.take(self._job.file_id, self._stopped.is_set))
