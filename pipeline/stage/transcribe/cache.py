@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
+WIDE = 192  # and from here on in these: MKL sums more float32 numbers in parts, which lie elsewhere in 256 and 320
 
 
 class Cache:
@@ -123,7 +124,8 @@ class Cache:
 
     def _make_room(self, entries: int) -> None:
         """Have room for so many entries a window, and not for many more."""
-        more = -(-entries // ROOM) * ROOM - self.past.shape[-1]
+        step = ROOM if entries <= WIDE else WIDE
+        more = -(-entries // step) * step - self.past.shape[-1]
         if more:
             self.keys, self.values = (pad(each, (0, 0, 0, more)) for each in (self.keys, self.values))
             self.past = pad(self.past, (0, more), value=NEVER)
