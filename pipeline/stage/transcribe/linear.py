@@ -82,18 +82,24 @@ class Quantized:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return float32 outputs."""
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        scales = rows.abs().amax(-1, keepdim=True).float().clamp_(min=1e-12).div_(LARGEST)
-        whole = torch.addcdiv(rows.new_full((), MIDDLE), rows, scales).round_().to(torch.uint8)
-        outputs = torch.ops.onednn.qlinear_pointwise(
-            whole, 1.0, MIDDLE, self._weight, self._scales, self._zeros,
+        rows = inputs.reshape(-1, inputs.shape[-1]).float()
+        scales = torch.maximum(rows.amax(-1, keepdim=True), -rows.amin(-1, keepdim=True))
+        scales = scales.clamp_(min=1e-12).div_(LARGEST)
+        outputs: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            _whole(rows * scales.reciprocal()), 1.0, MIDDLE, self._weight, self._scales, self._zeros,
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        return torch.addcmul(self._bias, outputs, scales).view(*inputs.shape[:-1], -1)
+        return outputs.mul_(scales).add_(self._bias).view(*inputs.shape[:-1], -1)
 
     def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs after GELU."""
         return gelu(self(inputs))
+
+def _whole(rows: torch.Tensor) -> torch.Tensor:
+    """Return rows rounded, plus MIDDLE, as bytes; torch's quantised tensor is one only by name, and not copied."""
+    quantised = torch.quantize_per_tensor(rows, 1.0, MIDDLE, torch.quint8)
+    whole = torch.empty(0, dtype=torch.uint8)
+    return whole.set_(quantised.untyped_storage(), 0, rows.shape, rows.stride())
 
 
 Make = Callable[[torch.Tensor, torch.Tensor | None], Linear]  # of weight and bias

@@ -36,6 +36,8 @@ class Voice:
     """Voice activity of one file; see engine.Voice."""
 
     def __init__(self) -> None:
+        """Begin in the thread that will feed it: its small products are not worth a second core."""
+        torch.set_num_threads(1)
         self._probabilities = Probabilities()
         self._speech = Speech()
         self._rest = np.zeros(0, np.float32)

@@ -65,6 +65,7 @@ class WhisperEngine:
         self.sha256 = checkpoint.sha256
         self.slots = _slots(model)
         self.effort = Effort()
+        self._threads = torch.get_num_threads()
         self._whisper = model
         self._encoder, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
         self._heads = alignment_heads(model)
@@ -90,6 +91,7 @@ class WhisperEngine:
         """Decode until a window ends; see Engine."""
         began = time.monotonic()
         ended: list[tuple[Seat, Decoded]] = []
+        torch.set_num_threads(self._threads)  # voice activity in other threads sets MKL's to one
         with self._letting_go():
             while self._running and not ended:
                 self.effort.steps += 1
