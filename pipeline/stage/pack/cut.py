@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.stage.transcribe.engine import Voice
 
-PAD = SAMPLE_RATE * 2 // 5  # of context kept before and after speech, where the pause is long enough
-LONGEST = WINDOW_SAMPLES - 2 * PAD
+AIR = SAMPLE_RATE  # kept around speech where there is silence: Whisper expects a word within the first second
+LEAST_AIR = SAMPLE_RATE * 2 // 5  # that the fullest window has room for
+LONGEST = WINDOW_SAMPLES - 2 * LEAST_AIR
 SHORTEST = WINDOW_SAMPLES // 2  # a pause earlier than this is no reason to leave a window half empty
 FULL = 25 * SAMPLE_RATE  # a window costs the same however full it is: from here on the longest pause ends it
 PHRASE = SAMPLE_RATE * 3 // 10  # shorter pauses lie between the words of a phrase
@@ -96,7 +97,7 @@ class Cutter:
         clips = self._add(self._voice.feed(to_float(pcm)))
         if self._pending and self._voice.settled - self._pending[-1].end > BREAK:
             clips.append(self._emit(len(self._pending)))
-        self._held.forget(self.settled - PAD)
+        self._held.forget(self.settled - AIR)
         return clips
 
     def finish(self) -> list[Clip]:
@@ -145,11 +146,25 @@ class Cutter:
 
     def _emit(self, count: int) -> Clip:
         spans, self._pending = self._pending[:count], self._pending[count:]
-        start, end = max(spans[0].start - PAD, self._cut_at), spans[-1].end
-        middle = (end + self._pending[0].start) // 2 if self._pending else self._held.end
-        self._cut_at = min(end + PAD, middle, self._held.end)
+        start, self._cut_at = self._with_air(Span(spans[0].start, spans[-1].end))
         pcm = self._held.read(start, self._cut_at)
         return Clip(start, pcm, tuple(spans) if self._looks else None)
+
+    def _with_air(self, speech: Span) -> Span:
+        """Return a window around this speech: it shares pauses with its neighbours, and keeps inside its clip."""
+        middle = (speech.end + self._pending[0].start) // 2 if self._pending else self._held.end
+        first, last = self._bounds(speech)
+        room = WINDOW_SAMPLES - (speech.end - speech.start)
+        before = min(AIR, speech.start - max(self._cut_at, first))
+        after = min(AIR, min(middle, last) - speech.end)
+        before = min(before, max(room // 2, room - after))
+        return Span(speech.start - before, speech.end + min(after, room - before))
+
+    def _bounds(self, speech: Span) -> tuple[int, int]:
+        """Return where the clip that this speech begins in begins, and where the one that it ends in ends."""
+        first = max(int(start) for start, _ in self._clips if int(start) <= speech.start)
+        last = min(min(end, self._held.end) for _, end in self._clips if end >= speech.end)
+        return first, int(last)
 
 
 class _Pause(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.engine import Reply
 
 REST_SAMPLES = SAMPLE_RATE  # less than this after the last timestamp is not worth another window
-_REST_SPEECH = SAMPLE_RATE // 3
+_REST_SPEECH = SAMPLE_RATE * 3 // 5  # nor is less speech than this: half a word makes Whisper invent one
 
 
 class Cursor(Protocol):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadOptionsError
-from pipeline.stage.pack.cut import BREAK, LONGEST, PAD, Cutter, parse_clips
+from pipeline.stage.pack.cut import AIR, BREAK, LEAST_AIR, LONGEST, Cutter, parse_clips
 from pipeline.stage.transcribe.engine import SAMPLE_RATE, WINDOW_SAMPLES, Span
 
 ALL = [(0.0, float("inf"))]
@@ -53,45 +53,52 @@ def in_seconds(clips: Any) -> Any:
     return [(round(clip.start / SAMPLE_RATE, 2), round(clip.end / SAMPLE_RATE, 2)) for clip in clips]
 
 
-def test_speech_is_padded() -> None:
-    """A little context is kept on both sides."""
-    assert in_seconds(cut(10, [(3, 5)])) == [(2.6, 5.4)]
+def test_speech_has_air_around_it() -> None:
+    """A second on both sides, or what the file has: whisper hears a beginning better after a breath."""
+    assert in_seconds(cut(10, [(3, 5)])) == [(2.0, 6.0)]
+    assert in_seconds(cut(10, [(0.3, 9.5)])) == [(0.0, 10.0)]
+
+
+def test_air_takes_the_room_that_speech_leaves() -> None:
+    """A window is 30 s long at most; what one side does not use is the other's."""
+    assert in_seconds(cut(40, [(3, 32)])) == [(2.5, 32.5)]
+    assert in_seconds(cut(32.2, [(3, 32)])) == [(2.2, 32.2)]
 
 
 def test_short_pauses_stay_inside_a_window() -> None:
     """Speech is joined up to the length of a window."""
-    assert in_seconds(cut(30, [(1, 5), (6, 12), (14, 20)])) == [(0.6, 20.4)]
+    assert in_seconds(cut(30, [(1, 5), (6, 12), (14, 20)])) == [(0.0, 21.0)]
 
 
 def test_a_window_ends_at_the_longest_pause_once_it_is_full() -> None:
     """A longer pause before 25 s would leave room that costs as much as speech."""
     clips = cut(60, [(0, 16), (19, 25.5), (26.5, 28), (28.5, 45)])
-    assert in_seconds(clips) == [(0.0, 25.9), (26.1, 45.4)]
+    assert in_seconds(clips) == [(0.0, 26.0), (26.0, 46.0)]
 
 
 def test_a_window_that_cannot_be_filled_ends_at_its_last_pause() -> None:
     """Half a window more is cheaper than a word cut in two."""
     clips = cut(60, [(0, 16), (19, 21), (21.5, 31), (31.2, 45)])
-    assert in_seconds(clips) == [(0.0, 21.25), (21.25, 45.4)]
+    assert in_seconds(clips) == [(0.0, 21.25), (21.25, 46.0)]
 
 
 def test_moments_between_words_end_a_window_only_in_need() -> None:
     """A pause between phrases is better, even where it leaves room."""
     phrases = cut(60, [(0, 20), (20.5, 27), (27.2, 45)])
-    assert in_seconds(phrases) == [(0.0, 20.25), (20.25, 45.4)]
+    assert in_seconds(phrases) == [(0.0, 20.25), (20.25, 46.0)]
     words = cut(60, [(0, 20), (20.2, 27), (27.1, 45)])
-    assert in_seconds(words) == [(0.0, 27.05), (27.05, 45.4)]
+    assert in_seconds(words) == [(0.0, 27.05), (27.05, 46.0)]
 
 
 def test_windows_part_in_the_middle_of_a_short_pause() -> None:
     """Where speech begins is known to a few hundredths of a second: the first sound needs air before it."""
     clips = cut(60, [(0, 26), (26.5, 45)])
-    assert in_seconds(clips) == [(0.0, 26.25), (26.25, 45.4)]
+    assert in_seconds(clips) == [(0.0, 26.25), (26.25, 46.0)]
 
 
 def test_a_long_silence_ends_a_window() -> None:
     """Silence inside a window makes Whisper invent words."""
-    assert in_seconds(cut(40, [(1, 3), (15, 17)])) == [(0.6, 3.4), (14.6, 17.4)]
+    assert in_seconds(cut(40, [(1, 3), (15, 17)])) == [(0.0, 4.0), (14.0, 18.0)]
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
@@ -116,8 +123,8 @@ def test_silence_makes_no_clip() -> None:
 
 
 def test_clip_timestamps_limit_what_is_cut() -> None:
-    """Only speech inside the clips is kept."""
-    assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(4.6, 8.4), (19.6, 30.4)]
+    """Only speech inside the clips is kept, with no air from outside, where a word may be."""
+    assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(5.0, 8.0), (20.0, 31.0)]
 
 
 def test_clip_timestamps_must_be_numbers() -> None:
@@ -152,7 +159,7 @@ def test_all_speech_is_in_one_clip_or_another(gaps: Any) -> None:
     assert all(clip.start <= span.start and span.end <= clip.end for clip in clips for span in clip.speech)
 
 
-def test_a_window_has_room_for_its_padding() -> None:
-    """Speech and padding together fit into 30 s, and a break is longer than the padding."""
-    assert LONGEST + 2 * PAD == WINDOW_SAMPLES
-    assert BREAK > 2 * PAD
+def test_a_window_has_room_for_air() -> None:
+    """Speech and the least of it together fit into 30 s, and a break is longer than the most."""
+    assert LONGEST + 2 * LEAST_AIR == WINDOW_SAMPLES
+    assert BREAK > 2 * AIR
