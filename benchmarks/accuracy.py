@@ -1,6 +1,6 @@
 """Word error rate of batched mode on a corpus with reference texts, by file and pooled by language; what it costs.
 
-usage: python -m benchmarks.accuracy CORPUS [--languages fr,de] [--beam_size 5] [--peers FILE]
+usage: python -m benchmarks.accuracy CORPUS [--languages fr,de] [--beam_size 5] [--dtype int8] [--peers FILE]
 
 CORPUS holds manifest.tsv, tab-separated, with the columns path, language, duration_s, text and kind; files of
 language `none` hold no speech, and their words are counted. Beside each rate: the windows encoded for a minute of
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +90,11 @@ def main() -> None:
     """Transcribe the corpus, language by language, and print the table."""
     chosen = _arguments()
     loader = Loader(
-        kind="whisper", cache=DEFAULT_CACHE.expanduser(), device="cpu", dtype="auto", threads=chosen.threads
+        kind="whisper",
+        cache=DEFAULT_CACHE.expanduser(),
+        device="cpu",
+        dtype=chosen.dtype,
+        threads=chosen.threads,
     )
     engine = loader.engine(chosen.model, lambda _what, _fraction: None)
     rates = _rates(chosen.peers, "WER_ow_beam5" if chosen.beam_size else "WER_ow_greedy")
@@ -161,10 +164,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--languages", help="the languages to take, with commas between; else all")
     parser.add_argument("--beam_size", type=int, default=5, help="0 is greedy")
     parser.add_argument("--model", default="base")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, int8, …")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--peers", type=Path)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
