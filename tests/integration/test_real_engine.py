@@ -12,6 +12,7 @@ import whisper as openai_whisper
 
 from pipeline.errors import ModelUnavailableError
 from pipeline.options import Options
+from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.engine import Reply, Request
 from pipeline.stage.transcribe.weights import DEFAULT_CACHE, ensure
 from pipeline.stage.transcribe.whisper import WhisperEngine, load
@@ -26,12 +27,16 @@ def ignore(_what: str, _fraction: float | None) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine() -> WhisperEngine:
-    """Load Whisper base on one CPU thread, fetched into the usual cache if it is not there."""
+def checkpoint() -> Checkpoint:
+    """Return Whisper base, fetched into the usual cache if it is not there."""
     try:
-        checkpoint = ensure("base", DEFAULT_CACHE.expanduser(), ignore)
+        return ensure("base", DEFAULT_CACHE.expanduser(), ignore)
     except ModelUnavailableError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Checkpoint) -> WhisperEngine:
     return load(checkpoint, "cpu", "float32", 1, ignore)
 
 
@@ -59,13 +64,13 @@ def test_two_languages_in_one_batch_are_each_understood(engine: WhisperEngine) -
     assert "les confins des sphères étoilé" in text(french)
 
 
-def test_segments_and_words_are_whispers_own(engine: WhisperEngine) -> None:
+def test_segments_and_words_are_whispers_own(engine: WhisperEngine, checkpoint: Checkpoint) -> None:
     """Beam search with words: the same text and the same times as whisper.transcribe."""
     pcm = decoded("english/jfk.flac")
     options = Options(word_timestamps=True)
     (reply,) = transcribe(engine, [Request(pcm=pcm, options=options, language="en", temperature=0.0)])
     expected = openai_whisper.transcribe(
-        engine._whisper, pcm, language="en", beam_size=5, temperature=0.0, word_timestamps=True, fp16=False
+        read(checkpoint), pcm, language="en", beam_size=5, temperature=0.0, word_timestamps=True, fp16=False
     )["segments"]
 
     assert [each["text"] for each in expected] == [each.text for each in reply.segments]

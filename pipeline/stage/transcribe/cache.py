@@ -89,12 +89,12 @@ class Cache:
         """Return what new entries hear; see Memory."""
         return attend(query, *self.heard(layer))
 
-    def join(self, other: Cache) -> None:
-        """Take in the windows of another cache with as many hypotheses."""
+    def join(self, other: Cache, most: int) -> None:
+        """Take in the windows of another cache with as many hypotheses; there will be so many at most."""
         room = max(self.past.shape[-1], other.past.shape[-1])
         self._make_room(room)
         other._make_room(room)
-        self._make_seats(self.windows + other.windows)
+        self._make_seats(self.windows + other.windows, most)
         seats = slice(self.windows, self.windows + other.windows)
         for mine, theirs in zip(self._tensors(), other._tensors(), strict=True):
             mine[:, seats] = theirs[:, : other.windows]
@@ -130,11 +130,11 @@ class Cache:
             self.keys, self.values = (pad(each, (0, 0, 0, more)) for each in (self.keys, self.values))
             self.past = pad(self.past, (0, more), value=NEVER)
 
-    def _make_seats(self, windows: int) -> None:
-        """Have room for so many windows; twice as many as before, so that it is seldom made."""
+    def _make_seats(self, windows: int, most: int) -> None:
+        """Have room for so many windows; twice as many as before, so that it is seldom made, but not for too many."""
         seats = self.keys.shape[1]
         if windows > seats:
-            more = (0, 0, 0, 0, 0, 0, 0, max(windows, 2 * seats) - seats)
+            more = (0, 0, 0, 0, 0, 0, 0, max(windows, min(2 * seats, most)) - seats)
             self.heard_keys, self.heard_values = pad(self.heard_keys, more), pad(self.heard_values, more)
             self.keys, self.values = pad(self.keys, more), pad(self.values, more)
 

@@ -96,12 +96,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def join(self, other: Batch) -> None:
-        """Take in the windows of another batch of this kind."""
+    def join(self, other: Batch, most: int) -> None:
+        """Take in the windows of another batch of this kind; there will be so many at most."""
         self._windows += other._windows
         self._lengths = torch.cat([self._lengths, other._lengths])
         self._until = torch.cat([self._until, other._until])
-        self._cache.join(other._cache)
+        self._cache.join(other._cache, most)
         self._search.join(other._search)
 
     def step(self) -> None:

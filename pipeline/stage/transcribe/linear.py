@@ -95,6 +95,7 @@ class Quantized:
         """Return the outputs after GELU."""
         return gelu(self(inputs))
 
+
 def _whole(rows: torch.Tensor) -> torch.Tensor:
     """Return rows rounded, plus MIDDLE, as bytes; torch's quantised tensor is one only by name, and not copied."""
     quantised = torch.quantize_per_tensor(rows, 1.0, MIDDLE, torch.quint8)

@@ -28,8 +28,8 @@ class Seat(NamedTuple):
 class Running:
     """Windows join those of their kind and leave when they end; `len` counts them."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self, decoder: Decoder, slots: int) -> None:
+        self._decoder, self._slots = decoder, slots
         self._seats: dict[int, Seat] = {}  # by the id of the request, in the order of admission
         self._batches: dict[object, Batch] = {}  # by kind, none of them empty
 
@@ -41,7 +41,7 @@ class Running:
         begun = {alike: self._begin(seats, features, rows) for alike, rows in _by_kind(seats).items()}
         for alike, batch in begun.items():
             if alike in self._batches:
-                self._batches[alike].join(batch)
+                self._batches[alike].join(batch, self._slots)
             else:
                 self._batches[alike] = batch
         self._seats |= {id(seat.request): seat for seat in seats}

@@ -68,9 +68,10 @@ class WhisperEngine:
         self._threads = torch.get_num_threads()
         self._whisper = model
         self._encoder, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
+        _let_go_of_weights(model)
         self._heads = alignment_heads(model)
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
-        self._running = Running(self._decoder)
+        self._running = Running(self._decoder, self.slots)
 
     @property
     def running(self) -> int:
@@ -201,6 +202,14 @@ class WhisperEngine:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _let_go_of_weights(model: Whisper) -> None:
+    """Free the linear layers that ours were made of."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_parameter("weight", None)
+            module.register_parameter("bias", None)
 
 
 def _slots(model: Whisper) -> int:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TELLING = 8  # windows tell how slow this machine is
+
 
 class Batch:
     """Windows on their way through an engine; each that joins ends once, with a reply or with what went wrong.
@@ -31,8 +33,8 @@ class Batch:
         self.busy = 0.0  # seconds inside the engine
         self.ended = 0  # windows
         self._on_gpu = on_gpu
-        self._seconds_a_row = guess
-        self._measured = False
+        self._guess = guess
+        self._slowest = 0.0  # seconds that a window has taken
         self._running: list[Request] = []  # in the order of their admission
         self._waiting: list[Request] = []  # to be admitted before any other
         self._apart = False  # whether those that wait go one at a time: one of them made the engine fail
@@ -48,10 +50,13 @@ class Batch:
         """Windows that may join."""
         return 0 if self._apart else max(0, self.slots - self.size)
 
-    @property
-    def expected(self) -> float:
-        """In how many seconds one of its windows should end, by the slowest so far: as if all were yet to join."""
-        return self._seconds_a_row * (self.size + 1)
+    def expected(self, attempts: int) -> float:
+        """In how many seconds one of its windows should end that may be decoded so often: by the slowest so far.
+
+        As if all were yet to join. The guess counts until some have ended, as the first may have been short.
+        """
+        known = self._slowest * attempts
+        return (known if self.ended >= TELLING else max(known, self._guess)) * (self.size + 1)
 
     def join(self, requests: Sequence[Request]) -> None:
         """Take these windows in, at most as many as are free."""
@@ -153,5 +158,4 @@ class Batch:
         self._running = [request for request in self._running if id(request) not in gone]
 
     def _measure(self, seconds: float) -> None:
-        self._seconds_a_row = max(seconds, self._seconds_a_row) if self._measured else seconds
-        self._measured = True
+        self._slowest = max(seconds, self._slowest)

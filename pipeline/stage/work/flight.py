@@ -15,6 +15,7 @@ from pipeline.errors import (
 from pipeline.relay.messages import Fail, Job, Named, Progress, Result
 from pipeline.stage import quality
 from pipeline.stage.pack.exact import ExactTrack
+from pipeline.stage.pack.thresholds import temperatures
 from pipeline.stage.pack.track import Track
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
@@ -56,6 +57,11 @@ class Flight:
             if self.job.options.exact and not self.ended
             else 0.0
         )
+
+    @property
+    def attempts(self) -> int:
+        """How many times a window may be decoded before it ends."""
+        return len(temperatures(self.job.options))
 
     @property
     def finished(self) -> bool:

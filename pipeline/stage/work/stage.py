@@ -160,7 +160,8 @@ class Stage:
     def _blame_those_aboard(self, *, is_running: bool) -> None:
         waits = [flight.expected for flight in self._jobs.flights.values()]
         aboard = self._jobs.aboard if is_running else []
-        expected = max([self._model.batch.expected if is_running else 0.0, *waits])
+        attempts = max((flight.attempts for flight in aboard), default=0)
+        expected = max([self._model.batch.expected(attempts) if is_running else 0.0, *waits])
         self._blame.transcribing({flight.job.file_id for flight in aboard}, expected)
 
     def _transcribe(self) -> None:

@@ -104,7 +104,7 @@ def ours(
     batch, decoded = batch_of(model, decoder, features[:first], rows[:first]), {}
     for step in range(100):
         if late and step == late:
-            batch.join(batch_of(model, decoder, features[first:], rows[first:]))
+            batch.join(batch_of(model, decoder, features[first:], rows[first:]), 7)
         decoded |= {id(request): each for request, each in batch.leave()}
         if len(batch):
             batch.step()

@@ -300,3 +300,10 @@ def test_the_fast_type_is_chosen_by_what_the_processor_can(
         "float32": [torch.float32] * 2,
         "bfloat16": [torch.bfloat16] * 2,
     }
+
+
+def test_weights_are_held_once(engine: WhisperEngine) -> None:
+    """Whisper's own linear layers are let go once ours are made of them: half of a large model's memory."""
+    layers = [module for module in engine._whisper.modules() if isinstance(module, torch.nn.Linear)]
+    assert layers
+    assert all(layer.weight is None for layer in layers)
