@@ -14,7 +14,7 @@ from pipeline.errors import ModelUnavailableError
 from pipeline.options import Options
 from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.engine import Reply, Request
-from pipeline.stage.transcribe.weights import DEFAULT_CACHE, ensure
+from pipeline.stage.transcribe.weights import DEFAULT_CACHE, Checkpoint, ensure
 from pipeline.stage.transcribe.whisper import WhisperEngine, load
 from tests.engine import transcribe
 
