@@ -370,7 +370,7 @@ def test_a_failing_window_fails_its_own_file(start: Callable[..., Any]) -> None:
     worker.job("b.wav", 2, noise(1))
     worker.listen(Progress, 2)
     worker.say(Pause(paused=False))
-    assert (worker.end_of(1).kind, worker.end_of(1).code) == ("transient", "stage")
+    assert (worker.end_of(1).kind, worker.end_of(1).code) == ("transient", "internal")
     assert isinstance(worker.end_of(2), Result)
 
 

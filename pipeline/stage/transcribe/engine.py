@@ -1,4 +1,4 @@
-"""The Engine seam: windows in, replies out. What a window is worth, and what comes next, Track decides (pack.py)."""
+"""The Engine seam: windows in, replies out. What a window is worth, and what comes next, Track decides (pack/)."""
 
 from __future__ import annotations
 

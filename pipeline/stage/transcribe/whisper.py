@@ -1,4 +1,4 @@
-"""openai-whisper behind the Engine seam: windows of several files in one call."""
+"""openai-whisper behind the Engine seam: windows are encoded, decoded side by side, and answered as they end."""
 
 from __future__ import annotations
 

@@ -167,9 +167,9 @@ def _given(value: T | None) -> T:
 
 def failure(job: Job, error: Exception) -> Fail:
     """Return the Fail that an error means for a job."""
-    code = error.code if isinstance(error, PipelineError) else "stage"
+    code = error.code if isinstance(error, PipelineError) else "internal"
     if isinstance(error, MemoryError):
-        code = "memory"
+        code = "out_of_memory"
     text = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
     return Fail(**named(job), kind=_kind(error), code=code, message=text)
 
