@@ -120,7 +120,8 @@ class Ahead:
         self._post = post
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"decode-{job.file_id}", daemon=True)
-        self.settled = 0  # samples before which no clip is to come
+        self.settled = 0  # samples before which no clip is to come but those posted
+        self.posted = 0  # clips
         self.working = True  # more clips may come without anybody waiting for room
 
     def start(self) -> None:
@@ -169,6 +170,7 @@ class Ahead:
                 since = time.monotonic()
             if clip is not None:
                 waited += self._wait_for_room()
+                self.posted += 1
                 self._say(clip)
             if self._stopped.is_set():
                 break

@@ -44,6 +44,7 @@ class Flight:
         self.seconds = 0.0  # of transcription
         self.decoded: dict[int, float] = {}  # seconds of the clips in memory, by where they begin
         self._opened: Opened | None = None
+        self._fed = 0  # clips
         self._said: tuple[float, float | None] = (0.0, None)
         self._said_at = float("-inf")
 
@@ -72,8 +73,12 @@ class Flight:
     def position(self) -> float:
         """The second up to which all is done."""
         waiting = self.track.waiting_from if self.track else 0
+        if waiting is None and self.ended:
+            waiting = self.ended.samples
         if waiting is None:
-            waiting = self.ended.samples if self.ended else self.ahead.settled
+            settled = self.ahead.settled
+            on_their_way = self.ahead.posted > self._fed  # clips that lie before what is settled
+            return self._said[0] if on_their_way else settled / SAMPLE_RATE
         return waiting / SAMPLE_RATE
 
     @property
@@ -101,6 +106,7 @@ class Flight:
 
     def feed(self, clip: Clip) -> bool:
         """Hand the next clip to the track; False when it does not stay in memory."""
+        self._fed += 1
         is_kept = _given(self.track).feed(clip)
         if is_kept:
             self.decoded[clip.start] = len(clip.pcm) / SAMPLE_RATE
