@@ -22,6 +22,7 @@ from pipeline.stage.transcribe.engine import Request
 from pipeline.stage.transcribe.linear import Plain
 from pipeline.stage.transcribe.precision import apply
 from pipeline.stage.transcribe.rules import Rules
+from pipeline.stage.transcribe.running import Running, Seat
 from pipeline.stage.transcribe.said import Said
 from pipeline.stage.transcribe.search import top
 
@@ -181,6 +182,25 @@ def test_company_and_order_change_nothing(
 
     assert [together[at] for at in order] == [each.tokens for each in shuffled]
     assert [together[5], together[1]] == [each.tokens for each in some]
+
+
+@torch.inference_mode()
+def test_searches_of_every_kind_may_come_together(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Rows are parted by what they need, and each is answered with its own."""
+    rows = [requests(*search)[at] for at, search in enumerate(SEARCHES.values())]
+    expected = [tuple(whispers(model, *pair).tokens) for pair in zip(features, rows, strict=True)]
+    running = Running(decoder, len(rows))
+    tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
+    running.join(
+        [Seat(row, str(row.language), each) for row, each in zip(rows, tokenizers, strict=True)], features
+    )
+    decoded = {}
+    while running:
+        decoded |= {id(seat.request): each.tokens for seat, each in running.step()}
+
+    assert expected == [decoded[id(row)] for row in rows]
 
 
 def test_a_window_that_has_ended_costs_nothing(
