@@ -47,9 +47,7 @@ class Spoken(NamedTuple):
 class Alignment(NamedTuple):
     """When each text token was said, and how probable it was."""
 
-    times: NDArray[
-        np.float64
-    ]  # seconds from the window's start at which each begins, and the end after the last
+    times: NDArray[np.float64]  # seconds of the window at which each begins, and the end after the last
     probabilities: list[float]
 
 

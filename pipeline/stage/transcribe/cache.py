@@ -35,9 +35,8 @@ class Cache:
         # what was said: (layers, room for windows, heads, room for entries, width)
         self.keys = self.heard_keys.new_zeros(layers, self.windows, heads, 0, width)
         self.values = torch.zeros_like(self.keys)
-        self.past = self.keys.new_empty(
-            self.windows, 1, 0
-        )  # (windows, hypotheses, room): added to the scores
+        # what is added to the scores: (windows, hypotheses, room for entries)
+        self.past = self.keys.new_empty(self.windows, 1, 0)
         self.used = [0] * self.windows  # entries of each window
         self._clear_at = [0] * self.windows  # as many entries as are worth clearing
         self._make_room(tokens)
@@ -64,30 +63,22 @@ class Cache:
         self.past.scatter_(2, self._at[..., None], 0.0)
         self.used = [used + hypotheses for used in self.used]
 
-    def said(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Fill the new entries of a layer; return all of its keys and values, those of the room left too."""
-        keys, values = self.keys[layer, : self.windows], self.values[layer, : self.windows]
-        rows = torch.arange(self.windows, device=self._device)[:, None]
-        keys[rows, :, self._at] = key.transpose(1, 2)
-        values[rows, :, self._at] = value.transpose(1, 2)
-        return keys, values
-
     def sound(self, window: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return copies of a window's keys and values of the sound: (layers, heads, n_audio_ctx, width)."""
         return self.heard_keys[:, window].clone(), self.heard_values[:, window].clone()
 
-    def heard(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a layer's keys and values of the sound."""
-        return self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
-
     def recall(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Return what new entries find among those they see; see Memory."""
-        keys, values = self.said(layer, key, value)
+        """Return what new entries find among those they see, themselves included; see Memory."""
+        keys, values = self.keys[layer, : self.windows], self.values[layer, : self.windows]
+        rows = torch.arange(self.windows, device=self._device)[:, None]
+        keys[rows, :, self._at] = key.transpose(1, 2)
+        values[rows, :, self._at] = value.transpose(1, 2)
         return attend(query, keys, values, self.past[:, None])
 
     def hear(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what new entries hear; see Memory."""
-        return attend(query, *self.heard(layer))
+        heard = self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
+        return attend(query, *heard)
 
     def join(self, other: Cache, most: int) -> None:
         """Take in the windows of another cache with as many hypotheses; there will be so many at most."""

@@ -29,9 +29,7 @@ class Decoded(NamedTuple):
     avg_logprob: float
     no_speech_prob: float
     compression_ratio: float
-    sound: tuple[torch.Tensor, torch.Tensor] | None = (
-        None  # where words are to be timed by it: see Cache.sound
-    )
+    sound: tuple[torch.Tensor, torch.Tensor] | None = None  # to time words by: see Cache.sound
 
 
 def tokenizer_for(model: Whisper, language: str | None, task: str) -> Tokenizer:

@@ -43,9 +43,8 @@ def _trace(skewed: Costs) -> NDArray[np.uint8]:
     A matrix that is smaller than its place is right nonetheless: no cell depends on one below or right of it.
     """
     trace = np.empty(skewed.shape, np.uint8)
-    before = np.full(
-        (skewed.shape[1], skewed.shape[2] + 1), np.inf, np.float32
-    )  # the first column: above row 0
+    # the first column is what lies above row 0
+    before = np.full((skewed.shape[1], skewed.shape[2] + 1), np.inf, np.float32)
     last, new = before.copy(), before.copy()
     before[:, 0] = 0.0
     for costs, steps in zip(skewed, trace, strict=True):

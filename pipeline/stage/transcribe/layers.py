@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn.functional import layer_norm
@@ -23,7 +23,7 @@ class SelfAttention:
 
     def __init__(self, module: MultiHeadAttention, make: Make) -> None:
         self._heads, self._dtype = module.n_head, module.query.weight.dtype
-        self._into = joint(make, *_scaled(module), module.key, module.value)
+        self._into = joint(make, queries(module), part(module.key), part(module.value))
         self.joined = Joined(module, make)
 
     def queries(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -37,8 +37,8 @@ class CrossAttention:
 
     def __init__(self, module: MultiHeadAttention, make: Make) -> None:
         self._heads, self._dtype = module.n_head, module.query.weight.dtype
-        self._query = joint(make, *_scaled(module))
-        self._memory = joint(make, module.key, module.value)
+        self._query = joint(make, queries(module))
+        self._memory = joint(make, part(module.key), part(module.value))
         self.joined = Joined(module, make)
 
     def queries(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,7 @@ class Joined:
     """The projection of what the heads found, as one vector a position."""
 
     def __init__(self, module: MultiHeadAttention, make: Make) -> None:
-        self._out = joint(make, module.out)
+        self._out = joint(make, part(module.out))
 
     def __call__(self, heads: torch.Tensor) -> torch.Tensor:
         """Return (windows, positions, width) of (windows, heads, positions, width)."""
@@ -67,28 +67,38 @@ class Feedforward:
 
     def __init__(self, block: ResidualAttentionBlock, make: Make) -> None:
         self._norm = block.mlp_ln
-        self._widen, self._narrow = joint(make, block.mlp[0]), joint(make, block.mlp[2])
+        self._widen, self._narrow = joint(make, part(block.mlp[0])), joint(make, part(block.mlp[2]))
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return what is added to the hidden states."""
         return self._narrow(self._widen.gelu(normed(hidden, self._norm)))
 
 
-def joint(make: Make, *parts: torch.nn.Linear) -> Linear:
+class Part(NamedTuple):
+    """The weight and bias of one linear layer."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def joint(make: Make, *parts: Part) -> Linear:
     """Return several linear layers of one input as one map."""
-    biases = [part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias for part in parts]
-    return make(torch.cat([part.weight.data for part in parts]), torch.cat([bias.data for bias in biases]))
+    return make(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
+
+
+def part(layer: torch.nn.Linear) -> Part:
+    """Return a linear layer; one without a bias has a bias of zeros."""
+    weight = layer.weight.data
+    return Part(weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.data)
+
+
+def queries(module: MultiHeadAttention) -> Part:
+    """Return the query's layer so that its products with keys are scores: by a power of two in whisper's models."""
+    scale = (module.query.out_features // module.n_head) ** -0.5
+    weight, bias = part(module.query)
+    return Part(weight * scale, bias * scale)
 
 
 def parted(projected: torch.Tensor, heads: int) -> torch.Tensor:
     """Return (windows, heads, positions, width) of (windows, positions, heads * width)."""
     return projected.view(*projected.shape[:-1], heads, -1).transpose(1, 2)
-
-
-def _scaled(module: MultiHeadAttention) -> tuple[torch.nn.Linear]:
-    """Return the query's layer so that its products with keys are scores; a power of two in all of whisper's models."""
-    scale = (module.query.out_features // module.n_head) ** -0.5
-    layer = torch.nn.Linear(module.query.in_features, module.query.out_features, device="meta")
-    layer.weight = torch.nn.Parameter(module.query.weight.data * scale)
-    layer.bias = torch.nn.Parameter(module.query.bias.data * scale)
-    return (layer,)

@@ -1,7 +1,7 @@
 """Linear maps as the device computes them best: plain, packed once for oneDNN, or in int8.
 
-What a row becomes depends on that row alone, whatever else is in the batch: oneDNN sums packed weights in one order
-for every number of rows, and int8 scales each row by itself.
+Packed or in int8, what a row becomes depends on that row alone, whatever else is in the batch: oneDNN sums packed
+weights in one order for every number of rows, and int8 scales each row by itself. Plain products promise nothing.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class WhisperEngine:
     def admit(self, requests: Sequence[Request]) -> None:
         """Encode windows and let them join those of their kind; see Engine."""
         began = time.monotonic()
-        with self._letting_go_without_memory():
+        with self._at_work(fatal=OutOfMemory):
             features = self._encode(requests)
             self._running.join(self._seats(requests, features), features)
         self.effort.encoding += time.monotonic() - began
@@ -92,8 +92,7 @@ class WhisperEngine:
         """Decode until a window ends; see Engine."""
         began = time.monotonic()
         ended: list[tuple[Seat, Decoded]] = []
-        torch.set_num_threads(self._threads)  # voice activity in other threads sets MKL's to one
-        with self._letting_go():
+        with self._at_work(fatal=BaseException):  # the batches may be half a step on
             while self._running and not ended:
                 self.effort.steps += 1
                 self.effort.row_steps += len(self._running)
@@ -177,22 +176,13 @@ class WhisperEngine:
         return tokenizer_for(self._whisper, language, task)
 
     @contextmanager
-    def _letting_go(self) -> Iterator[None]:
-        """Let all go that runs when anything goes wrong: the batches may be half a step on."""
+    def _at_work(self, fatal: type[BaseException]) -> Iterator[None]:
+        """Work on all threads; let all go that runs when something fatal happens to it."""
+        torch.set_num_threads(self._threads)  # voice activity in other threads sets MKL's to one
         try:
             with _naming_memory_errors():
                 yield
-        except BaseException:
-            self._free()
-            raise
-
-    @contextmanager
-    def _letting_go_without_memory(self) -> Iterator[None]:
-        """Let all go that runs when memory is exhausted; else those that run may go on."""
-        try:
-            with _naming_memory_errors():
-                yield
-        except OutOfMemory:
+        except fatal:
             self._free()
             raise
 

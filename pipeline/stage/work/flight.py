@@ -73,13 +73,13 @@ class Flight:
     def position(self) -> float:
         """The second up to which all is done."""
         waiting = self.track.waiting_from if self.track else 0
-        if waiting is None and self.ended:
-            waiting = self.ended.samples
-        if waiting is None:
-            settled = self.ahead.settled
-            on_their_way = self.ahead.posted > self._fed  # clips that lie before what is settled
-            return self._said[0] if on_their_way else settled / SAMPLE_RATE
-        return waiting / SAMPLE_RATE
+        if waiting is not None:
+            return waiting / SAMPLE_RATE
+        if self.ended:
+            return self.ended.samples / SAMPLE_RATE
+        settled = self.ahead.settled  # read first: a clip is counted before it is settled
+        is_one_on_its_way = self.ahead.posted > self._fed
+        return self._said[0] if is_one_on_its_way else settled / SAMPLE_RATE
 
     @property
     def done(self) -> float:
