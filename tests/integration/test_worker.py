@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.errors import MediaError
 from pipeline.options import Options
 from pipeline.relay.messages import (
     Accept,
@@ -32,6 +33,7 @@ from pipeline.relay.messages import (
     decode,
     encode,
 )
+from pipeline.stage.decode.ahead import Failed
 from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
 from pipeline.stage.transcribe.load import Loader
@@ -204,6 +206,22 @@ def test_a_long_file_reports_its_windows_once(start: Callable[..., Any]) -> None
     assert set(told) <= set(starts)
     assert progress[-1].duration == 100.0
     assert 0 < progress[-1].position < 100
+
+
+def test_what_an_earlier_lease_still_says_is_not_heard(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread may be one event behind; the file has been leased anew by then."""
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.05")
+    worker = start(batch=1)
+    worker.job("a.wav", 1, noise(120))
+    worker.listen(Progress)
+    earlier = worker.stage._jobs.flights[1]
+    worker.job("a.wav", 1)
+    while worker.stage._jobs.flights.get(1) in (None, earlier):
+        worker.step()
+    worker._inbox.put((earlier, Failed(MediaError("late"))))
+    assert isinstance(worker.end_of(1), Result)
 
 
 def test_windows_of_an_earlier_lease_are_not_transcribed_again(start: Callable[..., Any]) -> None:

@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from pipeline.stage.decode.ahead import Event
+    from pipeline.stage.work.flight import Flight
 
 
 class Inbox:
-    """What happened, in order: messages, events of files by id, and None at the end of the channel."""
+    """What happened, in order: messages, events of flights, and None at the end of the channel."""
 
     def __init__(self) -> None:
-        self._items: deque[Message | tuple[int, Event] | None] = deque()
+        self._items: deque[Message | tuple[Flight, Event] | None] = deque()
         self._arrived = threading.Condition()
 
-    def put(self, item: Message | tuple[int, Event] | None) -> None:
+    def put(self, item: Message | tuple[Flight, Event] | None) -> None:
         """Add something; wakes whoever waits."""
         with self._arrived:
             self._items.append(item)
             self._arrived.notify_all()
 
-    def take(self) -> list[Message | tuple[int, Event] | None]:
+    def take(self) -> list[Message | tuple[Flight, Event] | None]:
         """Return all there is."""
         with self._arrived:
             items = list(self._items)

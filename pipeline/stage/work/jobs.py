@@ -80,10 +80,14 @@ class Jobs:
             budget=self._budget,
             lanes=self._lanes,
             blame=self._blame,
-            post=lambda event: self._inbox.put((job.file_id, event)),
+            post=lambda event: self._inbox.put((flight, event)),
         )
-        self.flights[job.file_id] = Flight(job, ahead)
+        flight = self.flights[job.file_id] = Flight(job, ahead)
         ahead.start()
+
+    def is_in_flight(self, flight: Flight) -> bool:
+        """Tell whether this lease of its file is the one in flight."""
+        return self.flights.get(flight.job.file_id) is flight
 
     def advance(self, flight: Flight, event: Event, engine: Engine) -> None:
         """Take in what decoding found; raises what it failed with."""

@@ -67,7 +67,7 @@ class Stage:
 
     # ---- what arrives ----
 
-    def _take(self, item: Message | tuple[int, Event] | None) -> None:
+    def _take(self, item: Message | tuple[Flight, Event] | None) -> None:
         if item is None:
             self.exit_code = 0 if self.exit_code is None else self.exit_code
         elif isinstance(item, tuple):
@@ -109,11 +109,10 @@ class Stage:
         self._send(Bye())
         self.exit_code = 0
 
-    def _follow(self, file_id: int, event: Event) -> None:
+    def _follow(self, flight: Flight, event: Event) -> None:
         """Take in what decoding found; the fence around one file."""
-        flight = self._jobs.flights.get(file_id)
-        if flight is None:
-            return  # dropped meanwhile
+        if not self._jobs.is_in_flight(flight):
+            return  # dropped meanwhile, and perhaps leased anew
         try:
             self._jobs.advance(flight, event, self._model.engine)
         except PipelineError as error:
@@ -197,7 +196,7 @@ class Stage:
             self._send(Status(phase="ready", detail=self._model.name, figures=figures))
 
     def _fail(self, flight: Flight, error: Exception) -> None:
-        if self._jobs.flights.get(flight.job.file_id) is flight:  # else a window before this one ended it
+        if self._jobs.is_in_flight(flight):  # else a window before this one ended it
             self._send(failure(flight.job, error))
             self._jobs.land(flight)
 
