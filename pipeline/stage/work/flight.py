@@ -45,6 +45,7 @@ class Flight:
         self.decoded: dict[int, float] = {}  # seconds of the clips in memory, by where they begin
         self._opened: Opened | None = None
         self._fed = 0  # clips
+        self._fed_to = 0  # the sample where the last of them ends
         self._said: tuple[float, float | None] = (0.0, None)
         self._said_at = float("-inf")
 
@@ -79,7 +80,7 @@ class Flight:
             return self.ended.samples / SAMPLE_RATE
         settled = self.ahead.settled  # read first: a clip is counted before it is settled
         is_one_on_its_way = self.ahead.posted > self._fed
-        return self._said[0] if is_one_on_its_way else settled / SAMPLE_RATE
+        return max(self._said[0], (self._fed_to if is_one_on_its_way else settled) / SAMPLE_RATE)
 
     @property
     def done(self) -> float:
@@ -107,6 +108,7 @@ class Flight:
     def feed(self, clip: Clip) -> bool:
         """Hand the next clip to the track; False when it does not stay in memory."""
         self._fed += 1
+        self._fed_to = clip.end
         is_kept = _given(self.track).feed(clip)
         if is_kept:
             self.decoded[clip.start] = len(clip.pcm) / SAMPLE_RATE
