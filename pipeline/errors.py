@@ -42,6 +42,13 @@ class BadPathError(UsageError):
     code = "bad_path"
 
 
+class OutsideError(BadPathError):
+    """A link leads out of the workdir; put the file itself there, or a link that stays inside."""
+
+    code = "outside_workdir"
+    explains = True
+
+
 class NotFoundError(PipelineError):
     """There is no such directory, file or task."""
 
@@ -159,6 +166,12 @@ class CorruptError(MediaError):
     """No audio could be decoded: the file is damaged; copy it again from its source."""
 
     code = "corrupt"
+
+
+class TooLongError(MediaError):
+    """No recording is so long; check what it is, and cut it into parts."""
+
+    code = "too_long"
 
 
 class UnreadableError(MediaError):

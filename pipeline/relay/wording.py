@@ -94,6 +94,7 @@ FRENCH = Wording(
         "remplacez ou retirez le fichier.",
         "no_audio": "Le fichier n'a pas de piste audio.",
         "corrupt": "Aucun son n'a pu être décodé : le fichier est endommagé ; copiez-le de nouveau depuis sa source.",
+        "too_long": "Il contient plus de son qu'un enregistrement de sa taille ; découpez-le si c'en est un.",
         "unreadable": "Le fichier ne peut pas être ouvert : permission refusée ; donnez le droit de lecture à "
         "l'utilisateur du service (chmod), il sera réessayé.",
         "read_failed": "La lecture du fichier a échoué ; il sera réessayé.",

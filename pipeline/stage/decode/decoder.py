@@ -6,6 +6,8 @@ import os
 import selectors
 import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from pipeline.errors import (
     NoAudioError,
     NotMediaError,
     ReadFailedError,
+    TooLongError,
     TooSlowError,
     UnreadableError,
 )
@@ -30,17 +33,22 @@ if TYPE_CHECKING:
 
     from pipeline.stage.decode.source import Source
 
+HOUR = 3600 * SAMPLE_RATE
+MOST_SAMPLES = 1000 * HOUR
+ANY_FILE = 24 * HOUR  # and a second more for each byte: silence that is coded well takes no more
 STALL_SECONDS = 45.0  # without a byte while we read; less than the supervisor waits for progress
 BLOCK_BYTES = 2 * SAMPLE_RATE * 2  # two seconds of s16
 _READ = 1 << 16
 _KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 _SAID = {
     "Permission denied": UnreadableError,
-    "Input/output error": ReadFailedError,
     "Stale file handle": ReadFailedError,
     "moov atom not found": CorruptError,  # a recorder that died before it wrote the index
     "Cannot allocate memory": CorruptError,  # our limit: no recording needs so much
 }
+_DOUBTFUL = (
+    "Input/output error"  # FFmpeg says so of a file that cannot be read, and of one that ends amid a header
+)
 
 
 class Decoder:
@@ -49,14 +57,19 @@ class Decoder:
     def __init__(self, source: Source, stall_seconds: float = STALL_SECONDS) -> None:
         self._source = source
         self._stall_seconds = stall_seconds
-        self._log = Log()
+        self._most = min(MOST_SAMPLES, ANY_FILE + source.fingerprint.size * SAMPLE_RATE)
+        self._returncode = 0
         self.samples = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._log = Log()
         self._process = subprocess.Popen(  # noqa: S603 - no shell sees a name: the file is a descriptor
-            command(source.fd, source.fingerprint.size),
+            command(self._source.fd, self._source.fingerprint.size),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(source.fd,),
+            pass_fds=(self._source.fd,),
             cwd="/",
         )
 
@@ -64,6 +77,9 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdout, self._process.stderr):
@@ -77,6 +93,16 @@ class Decoder:
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
         """Yield blocks of about two seconds; raise the MediaError that says why there are none."""
+        yield from self._blocks()
+        if not self.samples and _DOUBTFUL in " ".join(self._log.errors):
+            self._source.sha256(lambda: False)  # raises ReadFailedError where it is true
+            self._end()
+            self._begin()
+            yield from self._blocks()
+        self._returncode = self._process.wait()
+        self._judge()
+
+    def _blocks(self) -> Iterator[NDArray[np.int16]]:
         held = bytearray()
         for raw in self._output():
             held += raw
@@ -84,7 +110,6 @@ class Decoder:
                 yield self._block(held)
         if len(held) > 1:
             yield self._block(held)
-        self._judge(self._process.wait())
 
     def warnings(self) -> list[str]:
         """Return what a listener should know, once all is decoded: truncated, several tracks."""
@@ -94,6 +119,8 @@ class Decoder:
             found.append(f"truncated: {decoded:.1f} of {declared:.1f} seconds could be decoded")
         elif ogg_is_cut(self._source.fd, self._source.fingerprint.size):
             found.append(f"truncated: the file ends early, after {decoded:.1f} seconds")
+        elif self._returncode:
+            found.append(f"truncated: FFmpeg gave up after {decoded:.1f} seconds")
         if self._log.tracks > 1:
             found.append(f"several_tracks: one of {self._log.tracks} audio tracks was transcribed")
         return found
@@ -109,6 +136,9 @@ class Decoder:
         block = np.frombuffer(bytes(held[:even]), dtype="<i2")
         del held[:even]
         self.samples += len(block)
+        if self.samples > self._most:
+            hours, size = self._most // HOUR, self._source.fingerprint.size
+            raise TooLongError(f"{self._source.name}: more than {hours} hours of sound in {size} bytes")
         return block
 
     def _output(self) -> Iterator[bytes]:
@@ -118,10 +148,7 @@ class Decoder:
             ready.register(stdout, selectors.EVENT_READ)
             ready.register(stderr, selectors.EVENT_READ)
             while ready.get_map():
-                events = ready.select(self._stall_seconds)
-                if not events:
-                    raise TooSlowError(self._source.name)
-                for key, _ in events:
+                for key in self._ready(ready):
                     raw = os.read(key.fd, _READ)
                     if not raw:
                         ready.unregister(key.fileobj)
@@ -130,8 +157,22 @@ class Decoder:
                     else:
                         yield raw
 
-    def _judge(self, returncode: int) -> None:
-        if returncode in _KILLED:
+    def _ready(self, pipes: selectors.BaseSelector) -> list[selectors.SelectorKey]:
+        """Wait for output; where there is none for long, tell a file that does not come from one without end."""
+        half = self._stall_seconds / 2
+        if events := pipes.select(half):
+            return [key for key, _ in events]
+        began = _cpu_seconds(self._process.pid)
+        if events := pipes.select(half):
+            return [key for key, _ in events]
+        if _cpu_seconds(self._process.pid) - began > half / 2:
+            raise CorruptError(
+                f"{self._source.name}: FFmpeg was busy with it for long and made nothing of it"
+            )
+        raise TooSlowError(self._source.name)
+
+    def _judge(self) -> None:
+        if self._returncode in _KILLED:
             raise ReadFailedError(f"{self._source.name}: FFmpeg was killed")
         if self._log.stopped:
             raise CorruptError(f"{self._source.name}: decoding took more time than any recording of its size")
@@ -146,3 +187,11 @@ class Decoder:
         if not self._log.opened:
             return NotMediaError(self._source.name)
         return CorruptError(self._source.name) if self._log.tracks else NoAudioError(self._source.name)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return how long a process has computed (proc(5), /proc/PID/stat); 0 where the system does not tell."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0

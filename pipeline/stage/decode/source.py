@@ -9,11 +9,12 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from pipeline.errors import (
-    BadPathError,
     ChangedError,
+    CorruptError,
     EmptyFileError,
     GoneError,
     NotMediaError,
+    OutsideError,
     PipelineError,
     ReadFailedError,
     UnreadableError,
@@ -28,6 +29,9 @@ _FOLLOW_NOTHING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 _DENIED = {errno.EACCES, errno.EPERM}
 _LEAVES = {errno.ELOOP, errno.EXDEV}
+_NO_FILE = {errno.ENXIO, errno.ENODEV}  # a socket, a device that nobody drives
+GIB = 1 << 30
+MOST_HOLES = 1000  # times what was written: no file system compresses sound like that
 
 
 class Source:
@@ -59,11 +63,14 @@ class Source:
         return display(self.path)
 
     def expect(self, size: int, mtime_ns: int) -> None:
-        """Raise ChangedError unless this is the version that was queued, EmptyFileError if it has no bytes."""
+        """Raise unless this is the version that was queued and holds bytes that somebody wrote."""
         if self.fingerprint != Fingerprint(size, mtime_ns):
             raise ChangedError(self.name)
         if not size:
             raise EmptyFileError(self.name)
+        written = os.fstat(self.fd).st_blocks * 512
+        if size > max(GIB, MOST_HOLES * written) and written:  # some file systems do not tell
+            raise CorruptError(f"{self.name}: all but {written} bytes of it were never written")
 
     def sha256(self, stopped: Callable[[], bool]) -> str:
         """Return the SHA-256 of the content, read in blocks; of what was read so far once `stopped()`."""
@@ -94,7 +101,9 @@ class Source:
         if error.errno in _DENIED:
             return UnreadableError(self.name)
         if error.errno in _LEAVES:
-            return BadPathError(f"{self.name}: a symlink that leaves the workdir")
+            return OutsideError(self.name)
+        if error.errno in _NO_FILE:
+            return NotMediaError(self.name)
         return ReadFailedError(f"{self.name}: {error.strerror or error}")
 
     def _open(self) -> int:
