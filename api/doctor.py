@@ -13,7 +13,7 @@ from api.reach import find_service
 from api.stages import PROJECT, devices
 from pipeline.errors import PipelineError
 from pipeline.mounts import is_remote
-from pipeline.queue.database import open_database
+from pipeline.queue.database import open_database, shown
 from pipeline.settings import prepare_workdir, queue_place
 from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 
@@ -87,11 +87,11 @@ def _workdir(settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     place = queue_place(settings)
     if service := find_service(place.folder):
-        return f"{place.url}, served at {service.url}"
+        return f"{shown(place.url)}, served at {service.url}"
     database = open_database(place.url)
     try:
         notes = [note for note in (place.note, database.note) if note]
-        return "; ".join([f"{place.url} ({database.journal})", *notes])
+        return "; ".join([f"{shown(place.url)} ({database.journal})", *notes])
     finally:
         database.close()
 

@@ -16,7 +16,7 @@ from api.stages import devices
 from pipeline.errors import EnvironmentUnusableError, UsageError
 from pipeline.ingest.scan import scan, units
 from pipeline.ingest.writers import ignore_lease_signals
-from pipeline.settings import queue_place
+from pipeline.settings import on_a_disk, queue_place
 from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, Source, TaskState, display
 
@@ -80,12 +80,16 @@ def _pieces(path: Path, workdir: Path) -> list[Path]:
 
 
 def _elsewhere(settings: Settings, paths: Sequence[Path]) -> Settings:
-    """Return settings whose workdir is the nearest folder around all paths, with the queue in the state directory."""
+    """Return settings whose workdir is the nearest folder around all paths, with the queue in the state directory.
+
+    A server's queue is the workdir's alone: paths in it are relative to that.
+    """
     root = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths]))
     if any(path == root for path in paths) and root.parent != root:
         root = root.parent  # a directory given by name is a task of its own, subtree and all
-    elsewhere = replace(settings, workdir=root)
-    return replace(elsewhere, database_url=settings.database_url or queue_place(elsewhere, inside=False).url)
+    told = settings.database_url
+    elsewhere = replace(settings, workdir=root, database_url=told if told and on_a_disk(told) else None)
+    return replace(elsewhere, database_url=queue_place(elsewhere, inside=False).url)
 
 
 class _Service:
@@ -127,7 +131,9 @@ class _Own:
         yield from self._view(task_id, files)["files"]
 
     def trouble(self) -> str | None:
-        """Return why no work can be done at all, once the only stage has given up."""
+        """Return why no work can be done at all: the queue is another's, or the only stage has given up."""
+        if self._core.database.lost:
+            return str(self._core.database.lost)
         stages = self._core.dispatch.stages
         failed = [stage for stage in stages if stage.phase == "failed"]
         return failed[0].detail if stages and len(failed) == len(stages) else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConflictError, NotFoundError, PipelineError, UnavailableError, UsageError
@@ -13,23 +15,29 @@ from pipeline.errors import ConflictError, NotFoundError, PipelineError, Unavail
 if TYPE_CHECKING:
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 NAME = "service.json"
 TIMEOUT_S = 30.0
 
 
-def announce(folder: Path | None, url: str) -> None:
-    """Leave the service's address beside its queue."""
-    if folder is None:
-        return
+def announce(folder: Path, url: str) -> None:
+    """Leave the service's address beside its queue, or in the state directory where that is on a server."""
     temporary = folder / f".{NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-    temporary.replace(folder / NAME)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        temporary.replace(folder / NAME)
+    except OSError as error:
+        logger.warning(
+            "commands will not find this service: %s cannot be written (%s)", folder, error.strerror
+        )
 
 
-def withdraw(folder: Path | None) -> None:
+def withdraw(folder: Path) -> None:
     """Take the address away again."""
-    if folder is not None:
-        (folder / NAME).unlink(missing_ok=True)
+    with suppress(OSError):
+        (folder / NAME).unlink()
 
 
 class Remote:
@@ -69,10 +77,8 @@ def _translated(error: urllib.error.HTTPError) -> PipelineError:
     return _ERRORS.get(error.code, PipelineError)(detail)
 
 
-def find_service(folder: Path | None) -> Remote | None:
-    """Return the service that owns the queue in this folder, if one is alive."""
-    if folder is None:
-        return None
+def find_service(folder: Path) -> Remote | None:
+    """Return the service whose address lies in this folder, if it is alive."""
     try:
         card = json.loads((folder / NAME).read_text())
         os.kill(card["pid"], 0)

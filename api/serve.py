@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
     logger.info(
         "serving %s on %s; drop folders there, or POST to %s/transcription", settings.workdir, url, url
     )
-    while not stopping.wait(1.0) and http.is_alive():
+    while not stopping.wait(1.0) and http.is_alive() and not core.database.lost:
         pass
     logger.info("stopping: what is not finished goes back to the queue")
     core.stop()
@@ -58,6 +58,8 @@ def serve(settings: Settings) -> None:
     server.should_exit = True
     http.join(SHUTDOWN_S + 1)
     logger.info("stopped")
+    if core.database.lost:
+        raise core.database.lost
 
 
 def _listen(host: str, port: int) -> socket.socket:

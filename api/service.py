@@ -19,6 +19,7 @@ from pipeline.ingest.watch import Watch
 from pipeline.mounts import is_remote
 from pipeline.options import merge
 from pipeline.queue.database import open_database
+from pipeline.queue.holding import Holding
 from pipeline.queue.store import TaskStore
 from pipeline.queue.trim import Trim
 from pipeline.relay.commit import Committer
@@ -55,6 +56,7 @@ class Core:
         self.draining = False
         self.database = open_database(self.place.url)
         self.store = TaskStore(self.database)
+        self.holding = Holding(self.database)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir
         self.committer = Committer(root, output_dir, VERSION)
@@ -101,7 +103,7 @@ class Core:
                 self.watch.stop()
         self.dispatch.drain()
         deadline = time.monotonic() + DRAIN_S
-        while not self.dispatch.drained and time.monotonic() < deadline:
+        while not (self.dispatch.drained or self.database.lost) and time.monotonic() < deadline:
             time.sleep(0.05)
         for runner in reversed(self._runners):
             runner.stop()
@@ -172,8 +174,8 @@ class Core:
         found = ["the service is stopping"] if self.draining else []
         if self.intake.suspended:
             found.append(self.intake.suspended)
-        if self.dispatch.trouble:
-            found.append(self.dispatch.trouble)
+        if trouble := self.holding.trouble or self.dispatch.trouble:
+            found.append(trouble)
         stages = self.dispatch.stages
         if not any(stage.phase in ("ready", "idle") for stage in stages):
             found += [_describe(stage) for stage in stages] or ["the stage is starting"]
@@ -206,7 +208,7 @@ class Core:
 
     def _plan_runners(self) -> list[Runner]:
         parts: dict[str, Any] = {"relay": self.dispatch, "intake": self.intake, "report": self.report}
-        parts["trim"] = Trim(self.store)
+        parts |= {"hold": self.holding, "trim": Trim(self.store)}
         parts |= {f"stage-{number}": stage for number, stage in enumerate(self.stages)}
         if self._unattended:
             parts["rescan"] = self.rescan

@@ -35,11 +35,7 @@ PIPED_WIDTH = 10_000  # columns: what is piped into another program is not wrapp
 @contextmanager
 def _store(settings: Settings, *, readonly: bool) -> Iterator[TaskStore]:
     place = queue_place(settings)
-    if (
-        place.folder is not None
-        and not (place.folder / "queue.db").exists()
-        and settings.database_url is None
-    ):
+    if settings.database_url is None and not (place.folder / "queue.db").exists():
         raise NotFoundError(f"there is no queue at {place.folder} yet; is this the right --workdir?")
     database = open_database(place.url, readonly=readonly)
     try:

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Protocol
 
+from pipeline.errors import UnavailableError
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +29,7 @@ class Runner:
         self._part = part
         self._wake = threading.Event()
         self._stopping = False
+        self._waits = False  # for a database that cannot be used now
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -49,8 +52,17 @@ class Runner:
         while not self._stopping:
             try:
                 pause = self._part.step(time.monotonic())
+                self._waits = False
+            except UnavailableError as error:
+                self._say_once(error)
+                pause = self.ERROR_PAUSE_S
             except Exception:
                 logger.exception("%s: a step failed; it is tried again", self._thread.name)
                 pause = self.ERROR_PAUSE_S
             self._wake.wait(pause)
             self._wake.clear()
+
+    def _say_once(self, error: UnavailableError) -> None:
+        if not self._waits:
+            logger.warning("%s waits: %s", self._thread.name, error)
+        self._waits = True

@@ -14,6 +14,7 @@ from pipeline.mounts import is_remote
 from pipeline.options import Options
 
 ENV_PREFIX = "WHISPER_"
+_FILE = "sqlite:///"
 Scope = Literal["global", "service", "output"]
 
 
@@ -77,7 +78,7 @@ class QueuePlace:
     """Where the queue lies, and why there when that is not the workdir."""
 
     url: str
-    folder: Path | None  # holds the database, its lock and the service's address; None for a database server
+    folder: Path  # holds the service's address, and the database with its lock unless that is on a server
     note: str | None = None
 
 
@@ -86,17 +87,20 @@ def queue_place(settings: Settings, *, inside: bool = True) -> QueuePlace:
 
     The latter on a network mount or where read-only, and where `inside` forbids the workdir.
     """
-    url = settings.database_url
-    if url:
-        folder = Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else None
-        return QueuePlace(url, folder)
+    digest = hashlib.sha256(os.fsencode(settings.workdir)).hexdigest()[:16]
+    folder = settings.state_dir / digest
+    if url := settings.database_url:
+        return QueuePlace(url, Path(url.removeprefix(_FILE)).parent if on_a_disk(url) else folder)
     hidden = settings.workdir / ".whisper"
     reason = _unfit(settings.workdir, hidden) if inside else f"{settings.workdir} is no drop folder"
     if reason is None:
-        return QueuePlace(f"sqlite:///{hidden / 'queue.db'}", hidden)
-    digest = hashlib.sha256(os.fsencode(settings.workdir)).hexdigest()[:16]
-    folder = settings.state_dir / digest
-    return QueuePlace(f"sqlite:///{folder / 'queue.db'}", folder, f"the queue lies in {folder}: {reason}")
+        return QueuePlace(f"{_FILE}{hidden / 'queue.db'}", hidden)
+    return QueuePlace(f"{_FILE}{folder / 'queue.db'}", folder, f"the queue lies in {folder}: {reason}")
+
+
+def on_a_disk(url: str) -> bool:
+    """Tell whether a database URL names a file, not a server."""
+    return url.startswith(_FILE)
 
 
 def _unfit(workdir: Path, hidden: Path) -> str | None:

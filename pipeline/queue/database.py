@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import sqlite3
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.errors import (
-    DatabaseLockedError,
-    EnvironmentUnusableError,
-    NotFoundError,
-    UnavailableError,
-    WorkdirUnusableError,
-)
-from pipeline.queue import migrate, sqlite
+from pipeline.errors import EnvironmentUnusableError, NotFoundError, PipelineError, UnavailableError
+from pipeline.queue import migrate, postgres, postgres_server, sqlite_file
 from pipeline.queue.writer import Writer
 
 if TYPE_CHECKING:
@@ -27,24 +18,28 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from pipeline.queue.backend import Backend
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-SCHEME = "sqlite:///"
 
 
 class Database:
     """An open queue. `write` is durable when it returns; `read` is a short look at one consistent state."""
 
-    def __init__(self, path: Path, *, journal: str, note: str | None, lock: int | None) -> None:
-        self.path = path
-        self.journal = journal
-        self.note = note  # why the journal is not WAL
-        self._lock = lock
+    def __init__(self, backend: Backend) -> None:
+        self.name = backend.name
+        self.journal = backend.journal if backend.owned else "read only"
+        self.note = backend.note  # why the journal is not the best there is
+        self._backend = backend
         self._pid = os.getpid()
-        self._readers = sqlite.reader_engine(path)
-        self._writer = None if lock is None else self._start_writer()
+        self._writer = Writer(backend) if backend.owned else None
+
+    @property
+    def lost(self) -> PipelineError | None:
+        """Why this process is no longer the core of the queue and has to end; None as long as it is."""
+        return self._backend.lost
 
     def write(self, run: Callable[[Connection], T]) -> T:
         """Run `run` in a transaction; return its result once that is on the disk, or raise its exception.
@@ -53,7 +48,7 @@ class Database:
         """
         assert os.getpid() == self._pid, "a database does not survive a fork"  # noqa: S101 - invariant
         if self._writer is None:
-            raise UnavailableError(f"{self.path} was opened only to be read")
+            raise UnavailableError(f"{self.name} was opened only to be read")
         result: T = self._writer.write(run)
         return result
 
@@ -62,120 +57,83 @@ class Database:
         """Lend a connection that sees one state; be quick, in the DELETE journal it holds commits up."""
         assert os.getpid() == self._pid, "a database does not survive a fork"  # noqa: S101 - invariant
         try:
-            with self._readers.connect() as connection:
+            with self._backend.readers.connect() as connection:
                 yield connection
         except DBAPIError as error:
-            raise sqlite.translated(error, self.path) from error
+            raise self._backend.translated(error) from error
+
+    def now(self, connection: Connection) -> float:
+        """Return the time that rows show: seconds since the epoch, of the transaction's start."""
+        return self._backend.now(connection)
+
+    def began(self, epoch: int) -> None:
+        """Remember the epoch of this core: in another one it would be no core any more."""
+        self._backend.epoch = epoch
 
     def close(self) -> None:
         """Finish what waits to be written, close all connections and free the queue for the next core."""
         if self._writer:
             self._writer.close()
-        self._readers.dispose()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _start_writer(self) -> Writer:
-        return Writer(
-            sqlite.writer_engine(self.path, self.journal),
-            in_transaction=sqlite.in_transaction,
-            translate=lambda error: sqlite.translated(error, self.path),
-        )
+        self._backend.close()
 
 
 def open_database(url: str, *, readonly: bool = False) -> Database:
-    """Open the queue at `sqlite:///PATH`, making and migrating it as needed; `readonly` looks at it as it is.
+    """Open the queue at `url`, making and migrating it as needed; `readonly` looks at it as it is.
 
     Raises DatabaseLockedError when another core owns it, DatabaseNewerError, WorkdirUnusableError when the folder
     cannot be made or written, NotFoundError when there is nothing to look at, EnvironmentUnusableError otherwise.
     """
-    path = database_path(url)
-    if readonly:
-        return _look_at(path)
-    lock = _lock(path)
+    backend = backend_of(url, owned=not readonly)
     try:
-        return _own(path, lock)
+        with backend.start_trouble():
+            _look_at(backend) if readonly else _own(backend)
     except BaseException:
-        os.close(lock)
+        backend.close()
         raise
+    return Database(backend)
 
 
-def database_path(url: str) -> Path:
-    """Return the file a database URL names, taken literally: `%20` stays `%20`."""
-    name = url.removeprefix(SCHEME)
-    if name in ("", url, ":memory:"):
-        raise EnvironmentUnusableError(f"--database_url {url!r}: only {SCHEME}PATH is supported")
-    return Path(name).absolute()
+def shown(url: str) -> str:
+    """Return a database's URL for people: without the password."""
+    return url if url.startswith(sqlite_file.SCHEME) else postgres.shown(postgres.parse(url))
 
 
-def _own(path: Path, lock: int) -> Database:
-    journal, note = sqlite.journal_for(sqlite3.sqlite_version_info)
-    with _start_trouble(path):
-        if path.exists() and (what := sqlite.damage(path)):
-            raise EnvironmentUnusableError(sqlite.damaged(path, what))
-        migrate.upgrade(path, journal)
-    if note:
-        logger.debug("%s", note)  # a service warns of it
-    return Database(path, journal=journal, note=note, lock=lock)
+def backend_of(url: str, *, owned: bool) -> Backend:
+    """Return what a URL names, owned by this process or only to be looked at."""
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme == "sqlite" and url.startswith(sqlite_file.SCHEME):
+        return sqlite_file.SQLiteFile(sqlite_file.path_of(url), owned=owned)
+    if scheme in ("postgres", "postgresql"):
+        return postgres_server.PostgresServer(url, owned=owned)
+    raise EnvironmentUnusableError(
+        f"--database_url names {scheme!r}: give sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+    )
 
 
-def _look_at(path: Path) -> Database:
-    if not path.exists():
-        raise NotFoundError(f"there is no queue at {path}: no service was started there")
-    database = Database(path, journal="read only", note=None, lock=None)
-    with _start_trouble(path), database.read() as connection:
-        if not migrate.is_current(migrate.check_revision(connection, path)):
-            raise EnvironmentUnusableError(
-                f"{path} has an older schema; start the service once, it migrates it"
-            )
-    return database
+def _own(backend: Backend) -> None:
+    backend.check()
+    migrate.upgrade(backend)
+    if backend.note:
+        logger.debug("%s", backend.note)  # a service warns of it
 
 
-def _lock(path: Path) -> int:
-    """Take the lock that makes this process the one core, in a file beside the database.
-
-    Not in the database itself: closing any other descriptor of that file would drop SQLite's own locks.
-    """
-    name = path.with_name(f"{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise WorkdirUnusableError(
-            f"{name} cannot be written ({error.strerror}); mend its permissions"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise DatabaseLockedError(str(path)) from error
+def _look_at(backend: Backend) -> None:
+    with backend.readers.connect() as connection:
+        revision = migrate.check_revision(connection, backend)
+    if revision is None:
+        raise NotFoundError(f"there is no queue at {backend.name}: no service was started there")
+    if not migrate.is_current(revision):
         raise EnvironmentUnusableError(
-            f"{name} cannot be locked ({error.strerror}); use a local disk"
-        ) from error
-    return descriptor
-
-
-@contextmanager
-def _start_trouble(path: Path) -> Iterator[None]:
-    """Say in our words why a database cannot be opened."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.DatabaseError, UnavailableError) as error:
-        if words := sqlite.trouble(error) or sqlite.trouble(error.__cause__ or error):
-            raise WorkdirUnusableError(f"{path}: {words}") from error
-        raise
+            f"{backend.name} has an older schema; a service that starts migrates it"
+        )
 
 
 @contextmanager
 def open_for_migration(url: str) -> Iterator[Connection]:
     """Lend a connection in a transaction to Alembic's command line, owning the database as a core would."""
-    path = database_path(url)
-    lock = _lock(path)
+    backend = backend_of(url, owned=True)
     try:
-        journal, _note = sqlite.journal_for(sqlite3.sqlite_version_info)
-        with sqlite.writer_engine(path, journal, foreign_keys=False).begin() as connection:
+        with backend.start_trouble(), backend.migrating() as engine, engine.begin() as connection:
             yield connection
     finally:
-        os.close(lock)
+        backend.close()

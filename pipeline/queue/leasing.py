@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from pipeline.errors import GoneError, IllegalTransitionError
 from pipeline.queue.changes import HELD, Change, Values
+from pipeline.queue.choosing import next_queued, queued
+from pipeline.queue.inserts import insert_or_replace
 from pipeline.queue.matching import guard, leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file
-from pipeline.queue.sqlite import insert_or_replace
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import attempt, checkpoint, file, meta, one_of, standing
 from pipeline.tasks import ENDED, FileState, Fingerprint, MediaFile, Problem
@@ -42,7 +43,9 @@ class Leasing(Statements):
             left = change.connection.execute(select(file).where(one_of(file.c.state, _COMMITTING)))
             return int(epoch or 0), [to_file(row) for row in left]
 
-        return self._write(run)
+        epoch, left = self._write(run)
+        self._database.began(epoch)
+        return epoch, left
 
     def lease(self, worker: str, limit: int, *, solo: bool | None = None) -> list[MediaFile]:
         """Lease up to `limit` queued files, highest priority then oldest first: state leased, token + 1, attempts + 1.
@@ -52,7 +55,7 @@ class Leasing(Statements):
         """
 
         def run(change: Change) -> list[MediaFile]:
-            ids = _next_queued(change, limit, solo=solo)
+            ids = next_queued(change, limit, solo=solo)
             if not ids:
                 return []
             values = {
@@ -73,7 +76,7 @@ class Leasing(Statements):
     def suspect_waits(self) -> bool:
         """Tell whether a file that crashed a stage is queued and could be leased."""
         with self._database.read() as connection:
-            return bool(_queued(connection, 1, file.c.crashes > 0))
+            return connection.execute(queued(1, file.c.crashes > 0)).first() is not None
 
     def checkpoint(  # noqa: PLR0913 - what a Progress message holds
         self,
@@ -99,7 +102,7 @@ class Leasing(Statements):
             }
             _progress(change, lease, values)
             if windows:
-                keep = insert_or_replace(checkpoint, "text_key", "window")
+                keep = insert_or_replace(change.connection, checkpoint, "text_key", "window")
                 rows = [{"start": start, "window": window} for start, window in windows]
                 same = {"file_id": lease.file_id, "text_key": text_key}
                 change.connection.execute(keep, [row | same for row in rows])
@@ -221,30 +224,6 @@ class Leasing(Statements):
         return self._write(
             lambda change: change.by_lease(lease, to, among=among, outcome=outcome, values=values)
         )
-
-
-def _next_queued(change: Change, limit: int, *, solo: bool | None) -> list[int]:
-    """Choose what is leased next: one row a path, none of a path that is held."""
-    some = [] if solo else _queued(change.connection, limit, file.c.crashes == 0)
-    if solo is not False:
-        some += _queued(change.connection, 1 if solo else limit, file.c.crashes > 0)
-    by_path: dict[bytes, int] = {}
-    for _urgency, file_id, path in sorted(some):
-        by_path.setdefault(path, file_id)
-    return list(by_path.values())[:limit]
-
-
-def _queued(connection: Connection, limit: int, crashes: ColumnElement[bool]) -> list[tuple[int, int, bytes]]:
-    """Return (urgency, id, path) of queued files in the order of the index, which holds `crashes` before both."""
-    other = file.alias("other")
-    busy = exists().where(other.c.path == file.c.path, one_of(other.c.state, HELD))
-    statement = (
-        select(-file.c.priority, file.c.id, file.c.path)
-        .where(file.c.state == FileState.QUEUED, crashes, ~busy)
-        .order_by(file.c.priority.desc(), file.c.id)
-        .limit(limit)
-    )
-    return [(urgency, file_id, path) for urgency, file_id, path in connection.execute(statement)]
 
 
 def _attempt(leased: MediaFile, now: float) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from sqlalchemy import select, update
 
 from pipeline.errors import ConflictError
 from pipeline.options import NAMES, text_key
+from pipeline.queue.inserts import insert_or_ignore
 from pipeline.queue.matching import below, chunks, guard
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file, to_task
-from pipeline.queue.sqlite import insert_or_ignore
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import file, one_of, standing, task
 from pipeline.tasks import ACTIVE, ENDED, WAITING, FileState, MediaFile, Problem, Source, Task, TaskState
@@ -109,7 +109,9 @@ def _task_row(
 
 def _open(change: Change, row: Mapping[str, Any]) -> tuple[Task, bool]:
     fresh = {**row, "created_at": change.now, "updated_at": change.now}
-    made = change.connection.execute(insert_or_ignore(task).returning(*task.c), fresh).one_or_none()
+    made = change.connection.execute(
+        insert_or_ignore(change.connection, task).returning(*task.c), fresh
+    ).one_or_none()
     if made is None:
         where = (task.c.dirname == row["dirname"], one_of(task.c.state, ACTIVE))
         return to_task(change.connection.execute(select(task).where(*where)).one()), False
@@ -155,7 +157,7 @@ def _insert(change: Change, task_id: str, files: Sequence[NewFile]) -> list[Medi
     rows = [_row(each, task_id, change.now) for each in files]
     if not rows:
         return []
-    inserted = change.connection.execute(insert_or_ignore(file).returning(*file.c), rows)
+    inserted = change.connection.execute(insert_or_ignore(change.connection, file).returning(*file.c), rows)
     return sorted(map(to_file, inserted), key=lambda each: each.id)
 
 

@@ -84,7 +84,8 @@ def problem_columns(problem: Problem | None) -> dict[str, str | None]:
     """Return a problem, or its absence, as the columns that hold it."""
     if problem is None:
         return {"error_code": None, "error_message": None}
-    return {"error_code": problem.code, "error_message": problem.message}
+    message = problem.message.replace("\0", "\\0")  # a text of PostgreSQL's holds no NUL, FFmpeg's words may
+    return {"error_code": problem.code, "error_message": message}
 
 
 def fingerprint_columns(fingerprint: Fingerprint) -> dict[str, int]:

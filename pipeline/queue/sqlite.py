@@ -1,18 +1,13 @@
-"""What is SQLite's own: connections, journals, the version gate, its errors in our words, its INSERT.
-
-A second dialect gets a module like this one; nothing else in the room names a dialect but the predicates of
-partial indexes in tables.py.
-"""
+"""What is SQLite's own: connections, journals, the version gate, its errors in our words."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from pipeline.errors import ConflictError, EnvironmentUnusableError, UnavailableError
@@ -20,8 +15,6 @@ from pipeline.errors import ConflictError, EnvironmentUnusableError, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from sqlalchemy.dialects.sqlite import Insert
 
 BUSY_TIMEOUT_S = 10.0  # in the DELETE journal a reader delays a commit; reads are tiny
 READERS = 8
@@ -162,15 +155,3 @@ def damaged(path: Path, what: str) -> str:
         f"{path} is damaged ({what}): stop the service and move the file away, or put a copy in its place; "
         "transcripts that are done stay done, the next scan finds them"
     )
-
-
-def insert_or_ignore(table: Table) -> Insert:
-    """Return an INSERT that leaves a row that is already there as it is."""
-    return insert(table).on_conflict_do_nothing()
-
-
-def insert_or_replace(table: Table, *columns: str) -> Insert:
-    """Return an INSERT that overwrites these columns of a row with the same primary key."""
-    statement = insert(table)
-    fresh: dict[Any, Any] = {name: statement.excluded[name] for name in columns}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=fresh)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.queue.changes import Change
@@ -18,9 +17,12 @@ T = TypeVar("T")
 
 
 class Statements:
-    """Runs statements over one Database. `clock` tells the time that rows show; nothing is decided by it."""
+    """Runs statements over one Database.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    `clock` tells the time that rows show, instead of the database's own; nothing is decided by it.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self._database = database
         self._clock = clock
 
@@ -28,6 +30,7 @@ class Statements:
         """Run one transaction that changes something."""
 
         def at_once(connection: Connection) -> T:
-            return run(Change(connection, self._clock()))
+            now = self._clock() if self._clock else self._database.now(connection)
+            return run(Change(connection, now))
 
         return self._database.write(at_once)

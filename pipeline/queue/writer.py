@@ -14,7 +14,9 @@ from pipeline.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
+
+    from pipeline.queue.backend import Backend
 
 GROUP = 128  # writes in one commit: bounds how long the first of them waits
 
@@ -26,22 +28,10 @@ class _Job:
 
 
 class Writer:
-    """Runs writes in the order they came, each in a savepoint of its own, and answers after the commit.
+    """Runs writes in the order they came, each in a savepoint of its own, and answers after the commit."""
 
-    `in_transaction` tells whether the transaction still stands after an error: SQLite rolls all of it back by
-    itself when the disk is full, and what would then be released and committed is nothing.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        in_transaction: Callable[[Connection], bool],
-        translate: Callable[[Exception], Exception],
-    ) -> None:
-        self._engine = engine
-        self._in_transaction = in_transaction
-        self._translate = translate
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -64,7 +54,6 @@ class Writer:
             self._closed = True
             self._jobs.put(None)
         self._thread.join()
-        self._engine.dispose()
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -84,22 +73,28 @@ class Writer:
         return group
 
     def _commit(self, group: list[_Job]) -> None:
+        ticket = None
         try:
-            with self._engine.begin() as connection:
+            with self._backend.writers.begin() as connection:
                 answers = [self._answer(connection, job) for job in group]
+                ticket = self._backend.ticket(connection)
         except Exception as error:  # noqa: BLE001 - nothing of the group is durable: every caller is told
-            answers = [partial(job.future.set_exception, self._translate(error)) for job in group]
+            if ticket is None or not self._backend.took_place(ticket):
+                answers = [
+                    partial(job.future.set_exception, self._backend.translated(error)) for job in group
+                ]
         for answer in answers:
             answer()
 
     def _answer(self, connection: Connection, job: _Job) -> Callable[[], None]:
+        """Run one write; where its error ended the whole transaction (a full disk does in SQLite), raise that."""
         savepoint = connection.begin_nested()
         try:
             value = job.run(connection)
             savepoint.commit()
         except Exception as error:
-            if not self._in_transaction(connection):
+            if not self._backend.in_transaction(connection):
                 raise
             savepoint.rollback()
-            return partial(job.future.set_exception, self._translate(error))
+            return partial(job.future.set_exception, self._backend.translated(error))
         return partial(job.future.set_result, value)

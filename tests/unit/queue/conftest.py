@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection
 
+from pipeline.queue import sqlite
 from pipeline.queue.database import Database, open_database
+from pipeline.queue.sqlite import DELETE, WAL
 from pipeline.queue.store import NewFile, TaskStore
 from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
@@ -12,10 +14,12 @@ from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, Task
 TASK_DIRECTORY = b"talks"
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Open one database for all tests: SQLAlchemy compiles each statement once."""
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('queue')}/queue.db")
+@pytest.fixture(scope="session", params=[DELETE, WAL])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Open one database for all tests, in each journal mode: SQLAlchemy compiles each statement once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "journal_for", lambda _version: (request.param, None))
+        database = open_database(f"sqlite:///{tmp_path_factory.mktemp('queue')}/queue.db")
     yield database
     database.close()
 

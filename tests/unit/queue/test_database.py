@@ -146,7 +146,7 @@ def test_who_looks_after_a_kill_in_mid_write_sees_the_last_commit(database: Data
     database.write(set_epoch(7))
     left = tmp_path / "left"
     left.mkdir()
-    raw = sqlite3.connect(database.path, isolation_level=None)
+    raw = sqlite3.connect(tmp_path / "queue.db", isolation_level=None)
     raw.execute("PRAGMA cache_size = 1")
     raw.execute("BEGIN IMMEDIATE")
     raw.execute("UPDATE meta SET epoch = 8")
@@ -205,8 +205,7 @@ def in_one_group(database: Database, *writes: Callable[[Connection], object]) ->
 
 def test_writes_that_wait_share_one_commit(database: Database) -> None:
     commits: list[object] = []
-    assert database._writer
-    event.listen(database._writer._engine, "commit", commits.append)
+    event.listen(database._backend.writers, "commit", commits.append)
     assert in_one_group(database, *([lambda _: 1] * 20)) == [1] * 20
     assert len(commits) == 2  # the one that held the others up, and theirs
 
@@ -317,7 +316,14 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
         open_database(f"sqlite:///{path}")
 
 
-@pytest.mark.parametrize("url", ["postgresql://host/db", "sqlite://", "sqlite:///:memory:", "queue.db"])
-def test_a_url_that_names_no_file_is_refused(url: str) -> None:
-    with pytest.raises(EnvironmentUnusableError, match="--database_url"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "queue.db", "", "mysql://u:secret@host/db"),
+        *("postgresql+asyncpg://u:secret@host/db", "postgresql://u:secret@host:port/db"),
+    ],
+)
+def test_a_url_that_names_no_queue_is_refused_and_its_password_not_shown(url: str) -> None:
+    with pytest.raises(EnvironmentUnusableError, match="--database_url") as refused:
         open_database(url)
+    assert "secret" not in str(refused.value)

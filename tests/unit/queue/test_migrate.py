@@ -74,10 +74,11 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     return give
 
 
-def test_models_and_migrations_make_the_same_tables_and_indexes(database: Database, tmp_path: Path) -> None:
+def test_models_and_migrations_make_the_same_tables_and_indexes(url: str, tmp_path: Path) -> None:
+    open_database(url).close()
     by_models = tmp_path / "models.db"
     metadata.create_all(create_engine(f"sqlite:///{by_models}"))
-    assert statements(database.path) == statements(by_models)
+    assert statements(tmp_path / "queue.db") == statements(by_models)
 
 
 def test_alembic_finds_nothing_to_migrate(database: Database) -> None:
@@ -97,9 +98,10 @@ def test_alembic_finds_nothing_to_migrate(database: Database) -> None:
     ],
 )
 def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
-    database: Database, constraint: str, names: type[FileState]
+    url: str, constraint: str, names: type[FileState]
 ) -> None:
-    sql = " ".join(statements(database.path))
+    open_database(url).close()
+    sql = " ".join(statements(Path(url.removeprefix("sqlite:///"))))
     listed = re.search(rf"{constraint} CHECK \(\w+ IN \(([^)]*)\)", sql)
     assert listed
     assert listed[1].replace("'", "").split(", ") == [name.value for name in names]

@@ -1,0 +1,30 @@
+"""INSERT … ON CONFLICT, which SQLAlchemy has for each dialect by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+    Insert = postgresql.Insert | sqlite.Insert
+
+_DIALECTS: dict[str, type[Insert]] = {"postgresql": postgresql.Insert, "sqlite": sqlite.Insert}
+
+
+def insert_or_ignore(connection: Connection, table: Table) -> Insert:
+    """Return an INSERT that leaves a row that is already there as it is."""
+    return _insert(connection, table).on_conflict_do_nothing()
+
+
+def insert_or_replace(connection: Connection, table: Table, *columns: str) -> Insert:
+    """Return an INSERT that overwrites these columns of a row with the same primary key."""
+    statement = _insert(connection, table)
+    fresh: dict[Any, Any] = {name: statement.excluded[name] for name in columns}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=fresh)
+
+
+def _insert(connection: Connection, table: Table) -> Insert:
+    return _DIALECTS[connection.dialect.name](table)

@@ -1,0 +1,169 @@
+"""A queue in a file of SQLite's: one core owns it by a lock on a file beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from pipeline.errors import (
+    DatabaseLockedError,
+    EnvironmentUnusableError,
+    NotFoundError,
+    PipelineError,
+    UnavailableError,
+    WorkdirUnusableError,
+)
+from pipeline.queue import sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+logger = logging.getLogger(__name__)
+
+SCHEME = "sqlite:///"
+
+
+class SQLiteFile:
+    """The Backend of `sqlite:///PATH`. A commit that fails has not taken place."""
+
+    epoch: int | None = None
+    lost: PipelineError | None = None  # never: nobody takes the lock of a file away
+
+    def __init__(self, path: Path, *, owned: bool) -> None:
+        """Take the lock of a file that is to be owned (made if need be), or find the one to look at."""
+        self.path = path
+        self.name = str(path)
+        self.owned = owned
+        if not owned and not path.exists():
+            raise NotFoundError(f"there is no queue at {path}: no service was started there")
+        self._lock = _lock(path) if owned else None
+        self.journal, self.note = sqlite.journal_for(sqlite3.sqlite_version_info)
+        self.readers = sqlite.reader_engine(path)
+        self.writers = sqlite.writer_engine(path, self.journal)
+
+    def check(self) -> None:
+        """Raise EnvironmentUnusableError when the file is damaged."""
+        if self.path.exists() and (what := sqlite.damage(self.path)):
+            raise EnvironmentUnusableError(sqlite.damaged(self.path, what))
+
+    @contextmanager
+    def migrating(self) -> Iterator[Engine]:
+        """Lend an engine without foreign keys: Alembic moves tables to change them."""
+        engine = sqlite.writer_engine(self.path, self.journal, foreign_keys=False)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def copy(self, revision: str) -> None:
+        """Copy the file by SQLite's backup, whole or not at all."""
+        copy = self._copy_of(revision)
+        logger.info("migrating %s; a copy of it goes to %s", self.path, copy)
+        unfinished = copy.with_name(f"{copy.name}.tmp")
+        unfinished.unlink(missing_ok=True)
+        with (
+            closing(sqlite.connect(self.path)) as source,
+            closing(sqlite.connect(unfinished, create=True)) as target,
+        ):
+            source.backup(target)
+        _sync(unfinished)
+        unfinished.replace(copy)
+        _sync(copy.parent)
+
+    def way_back(self, revision: str) -> str:
+        """Name the copy, if there is one."""
+        copy = self._copy_of(revision)
+        if copy.exists():
+            return f"the copy is {copy}"
+        return "no copy of the schema this version knows lies beside it"
+
+    def now(self, _connection: Connection) -> float:
+        """Return this machine's time: the file lies on it."""
+        return time.time()
+
+    def in_transaction(self, connection: Connection) -> bool:
+        """Tell whether SQLite still holds it open: a full disk makes it roll all of it back by itself."""
+        return sqlite.in_transaction(connection)
+
+    def ticket(self, _connection: Connection) -> None:
+        """Need none: SQLite's own word on a commit always comes."""
+
+    def took_place(self, _ticket: str) -> bool:
+        """Never asked, as there are no tickets."""
+        return False
+
+    def translated(self, error: Exception) -> Exception:
+        """Return the error of ours for one of SQLite's."""
+        return sqlite.translated(error, self.path)
+
+    @contextmanager
+    def start_trouble(self) -> Iterator[None]:
+        """Say in our words why the file cannot be opened."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.DatabaseError, UnavailableError) as error:
+            if words := sqlite.trouble(error) or sqlite.trouble(error.__cause__ or error):
+                raise WorkdirUnusableError(f"{self.path}: {words}") from error
+            raise
+
+    def close(self) -> None:
+        """Close all connections, then let go of the lock."""
+        self.readers.dispose()
+        self.writers.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _copy_of(self, revision: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.schema-{revision}.bak")
+
+
+def path_of(url: str) -> Path:
+    """Return the file that a URL names, taken literally: `%20` stays `%20`."""
+    name = url.removeprefix(SCHEME)
+    if name in ("", ":memory:"):
+        raise EnvironmentUnusableError(f"--database_url {url!r} names no file: give {SCHEME}PATH")
+    return Path(name).absolute()
+
+
+def _lock(path: Path) -> int:
+    """Take the lock that makes this process the one core, in a file beside the database.
+
+    Not in the database itself: closing any other descriptor of that file would drop SQLite's own locks.
+    """
+    name = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise WorkdirUnusableError(
+            f"{name} cannot be written ({error.strerror}); mend its permissions"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise DatabaseLockedError(str(path)) from error
+        raise EnvironmentUnusableError(
+            f"{name} cannot be locked ({error.strerror}); use a local disk"
+        ) from error
+    return descriptor
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,33 @@
+"""The queue on a real PostgreSQL server that the tests start."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pipeline.queue.database import Database, open_database
+from tests.postgres import Cluster
+from tests.unit.queue.conftest import add, database, store, task  # noqa: F401 - the same contract
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Start a server for all tests of this process."""
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def new_url(cluster: Cluster) -> Callable[[], str]:
+    """Return a maker of empty databases, each by its URL."""
+    numbers = itertools.count()
+    return lambda: cluster.create(f"queue{next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def shared(new_url: Callable[[], str]) -> Iterator[Database]:
+    """Open one database for all tests of the contract: SQLAlchemy compiles each statement once."""
+    opened = open_database(new_url())
+    yield opened
+    opened.close()
