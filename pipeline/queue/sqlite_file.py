@@ -143,7 +143,7 @@ def _lock(path: Path) -> int:
     """
     name = path.with_name(f"{path.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise WorkdirUnusableError(
@@ -159,6 +159,14 @@ def _lock(path: Path) -> int:
             f"{name} cannot be locked ({error.strerror}); use a local disk"
         ) from error
     return descriptor
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder as needed; SQLite flushes what is in it, but not its own name."""
+    missing = [each for each in folder.parents if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, *missing):
+        _sync(each.parent)
 
 
 def _sync(path: Path) -> None:
