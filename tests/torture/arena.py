@@ -1,0 +1,55 @@
+"""Where trials take place: a folder in memory, a zygote, and what all rigs of a run have in common."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.torture.rig import Rig
+from tests.torture.zygote import Zygote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.torture.checker import Finding
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - thousands of commits: a disk would take its time to flush
+
+
+class Arena:
+    """Makes rigs; keeps the folders of those where something was found."""
+
+    def __init__(self, *, name: str, haste: float, journal: str = "delete", keep: Path | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="torture-", dir=MEMORY if MEMORY.is_dir() else None))
+        self._keep = keep
+        self.name = name
+        self.template: Path | None = None
+        self.zygote = Zygote(self._folder, haste, journal)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.zygote.close()
+        shutil.rmtree(self._folder)
+
+    @property
+    def folder(self) -> Path:
+        """A place for what trials share."""
+        return self._folder
+
+    def rig(self, name: str, **more: Any) -> Rig:
+        """Make a rig in a folder of its own."""
+        prefix = re.sub(r"\W+", "-", name) + "-"
+        return Rig(Path(tempfile.mkdtemp(prefix=prefix, dir=self._folder)), self.zygote, **more)
+
+    def keep_or_forget(self, rig: Rig, found: Sequence[Finding]) -> None:
+        """Remove a rig's folder, or move it to where it can be looked at."""
+        if found and self._keep:
+            self._keep.mkdir(parents=True, exist_ok=True)
+            shutil.move(rig.folder, self._keep / rig.folder.name)
+        else:
+            shutil.rmtree(rig.folder)

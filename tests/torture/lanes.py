@@ -1,0 +1,93 @@
+"""The lanes, and how one is run: its points in the order of the seed, some at a time, until all or the time is over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tests.torture import power, syscalls
+from tests.torture.arena import Arena
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.torture.ledger import Ledger, Trial
+
+logger = logging.getLogger("torture")
+
+
+class Lane(Protocol):
+    """A module: what can be done, and doing one of it."""
+
+    def points(self, arena: Arena, seed: int) -> Sequence[Any]:
+        """Return what there is to do, each of it a text when printed, in the order of this seed."""
+        ...
+
+    def trial(self, arena: Arena, point: Any) -> Trial:
+        """Do one of it and judge what is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A lane, and what all its trials have in common."""
+
+    name: str
+    lane: Lane
+    arena: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for."""
+
+    seed: int
+    minutes: float | None  # for one lane
+    parallel: int
+    haste: float
+    only: str
+    keep: Path  # where the folders go in which something was found
+
+
+LANES: Mapping[str, Setup] = {
+    each.name: each
+    for each in (
+        Setup(name="syscalls", lane=syscalls),
+        Setup(name="syscalls-wal", lane=syscalls, arena={"journal": "wal"}),
+        Setup(name="power", lane=power),
+        Setup(name="power-wal", lane=power, arena={"journal": "wal"}),
+    )
+}
+
+
+def run(setup: Setup, plan: Plan, ledger: Ledger) -> None:
+    """Run one lane."""
+    deadline = None if plan.minutes is None else time.monotonic() + plan.minutes * 60
+    with Arena(name=setup.name, haste=plan.haste, keep=plan.keep, **setup.arena) as arena:
+        every = setup.lane.points(arena, plan.seed)
+        left = [each for each in every if plan.only in str(each) and not ledger.has(setup.name, str(each))]
+        logger.info("%s: %d points, %d of them to do", setup.name, len(every), len(left))
+        _in_parallel(setup, arena, left, ledger, deadline, plan.parallel)
+
+
+def _in_parallel(  # noqa: PLR0913, PLR0917 - what a run of trials needs
+    setup: Setup, arena: Arena, left: Sequence[Any], ledger: Ledger, deadline: float | None, parallel: int
+) -> None:
+    keeping = threading.Lock()
+
+    def do(point: Any) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        trial = setup.lane.trial(arena, point)
+        with keeping:
+            ledger.add(trial)
+        for finding in trial.findings:
+            logger.error("%s | %s | %s", trial.lane, trial.point, finding)
+
+    with ThreadPoolExecutor(parallel) as pool:
+        list(pool.map(do, left))
