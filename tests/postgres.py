@@ -65,19 +65,20 @@ class Cluster:
 
     def ask(self, sql: str, database: str = "postgres") -> str:
         """Run a statement by psql and return what it prints."""
-        command = [
-            self._programs / "psql",
-            "-XAtqc",
-            sql,
-            "-h",
-            self.folder,
-            "-p",
-            str(self.port),
-            "-U",
-            USER,
-            database,
-        ]
+        command = [*self._psql(database), "-c", sql]
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    def hold(self, sql: str, database: str) -> subprocess.Popen[str]:
+        """Run a statement in a transaction that stays open for as long as the returned process lives."""
+        held = subprocess.Popen(
+            self._psql(database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert held.stdin
+        assert held.stdout
+        held.stdin.write(f"BEGIN; {sql}; SELECT 'held';\n")
+        held.stdin.flush()
+        assert held.stdout.readline() == "held\n"
+        return held
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -110,6 +111,19 @@ class Cluster:
         """Have the server cut every connection to a database; return how many."""
         every = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         return int(self.ask(f"{every} WHERE datname = '{database}'"))
+
+    def _psql(self, database: str) -> list[str | Path]:
+        return [
+            self._programs / "psql",
+            "-XAtq",
+            "-h",
+            self.folder,
+            "-p",
+            str(self.port),
+            "-U",
+            USER,
+            database,
+        ]
 
     def _unprivileged(self) -> list[str]:
         """Return the words that start a program as somebody other than root, whom PostgreSQL refuses."""

@@ -137,11 +137,12 @@ class PostgresServer:
 
     def _claim(self, connection: Any) -> None:
         """Take the lock on a new connection and see that this process is the core still."""
-        if self.lost:
-            raise UnavailableError(str(self.lost))
+        self._see_epoch(connection)
         self._lock(connection)
+        self._see_epoch(connection)  # a core that was quicker has left it again
+        self._see_doubt(connection)
         if self.epoch is not None:
-            self._go_on(connection)
+            logger.info("%s: connected again", self.name)
 
     def _lock(self, connection: Any) -> None:
         """Wait a little for the lock: of a core that was killed it is free once the server has noticed."""
@@ -159,18 +160,20 @@ class PostgresServer:
             f"{self.name}: another connection holds the queue's lock, perhaps our own of before"
         )
 
-    def _go_on(self, connection: Any) -> None:
-        """See whether what this process remembers is still what the database holds."""
-        found = connection.execute("SELECT epoch FROM meta").fetchone()
-        if found is None or found[0] != self.epoch:
-            self.lost = DatabaseLockedError(
-                f"{self.name}: another service took over while the connection was lost"
-            )
-        elif self._doubt and connection.execute(FATE, (self._doubt,)).fetchone()[0] == "committed":
+    def _see_epoch(self, connection: Any) -> None:
+        """See that no other core began an epoch since ours."""
+        if self.epoch is not None and not self.lost:
+            found = connection.execute("SELECT epoch FROM meta").fetchone()
+            if found is None or found[0] != self.epoch:
+                self.lost = DatabaseLockedError(f"{self.name}: another service took over")
+        if self.lost:
+            raise UnavailableError(str(self.lost))
+
+    def _see_doubt(self, connection: Any) -> None:
+        """See that a commit that was reported as failed did fail."""
+        if self._doubt and connection.execute(FATE, (self._doubt,)).fetchone()[0] == "committed":
             self.lost = PipelineError(
                 f"{self.name}: a write that was reported as failed took place after all; start the service again"
             )
-        self._doubt = None
-        if self.lost:
             raise UnavailableError(str(self.lost))
-        logger.info("%s: connected again", self.name)
+        self._doubt = None

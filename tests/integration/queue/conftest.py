@@ -8,6 +8,7 @@ import pytest
 from pipeline.queue.database import Database, open_database
 from tests.postgres import Cluster
 from tests.unit.queue.conftest import add, database, store, task  # noqa: F401 - the same contract
+from tests.unit.queue.test_migrate import later  # noqa: F401 - a second migration
 
 
 @pytest.fixture(scope="session")
