@@ -34,7 +34,11 @@ SCHEME = "sqlite:///"
 
 
 class SQLiteFile:
-    """The Backend of `sqlite:///PATH`. A commit that fails has not taken place."""
+    """The Backend of `sqlite:///PATH`.
+
+    A commit that fails may have taken place: with synchronous=EXTRA the folder is flushed once the journal is gone, and
+    SQLite reports an error of that. A connection of its own then tells what others see.
+    """
 
     epoch: int | None = None
     lost: PipelineError | None = None  # never: nobody takes the lock of a file away
@@ -50,6 +54,7 @@ class SQLiteFile:
         self.journal, self.note = sqlite.journal_for(sqlite3.sqlite_version_info)
         self.readers = sqlite.reader_engine(path)
         self.writers = sqlite.writer_engine(path, self.journal)
+        self._witness: sqlite3.Connection | None = None
 
     def check(self) -> None:
         """Raise EnvironmentUnusableError when the file is damaged."""
@@ -95,12 +100,13 @@ class SQLiteFile:
         """Tell whether SQLite still holds it open: a full disk makes it roll all of it back by itself."""
         return sqlite.in_transaction(connection)
 
-    def ticket(self, _connection: Connection) -> None:
-        """Need none: SQLite's own word on a commit always comes."""
+    def ticket(self, _connection: Connection) -> str | None:
+        """Return the version of the file that others see, which the commit is to change."""
+        return self._seen_version()
 
-    def took_place(self, _ticket: str) -> bool:
-        """Never asked, as there are no tickets."""
-        return False
+    def took_place(self, ticket: str) -> bool:
+        """Look whether others see a commit that was reported as failed."""
+        return self._seen_version() not in (None, ticket)
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours for one of SQLite's."""
@@ -120,9 +126,24 @@ class SQLiteFile:
         """Close all connections, then let go of the lock."""
         self.readers.dispose()
         self.writers.dispose()
+        if self._witness is not None:
+            self._witness.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _seen_version(self) -> str | None:
+        """Return what changes with every commit of another connection; None where it cannot be seen now.
+
+        A transaction too big for the cache has locked readers out already: they must not wait for it.
+        """
+        try:
+            if self._witness is None:
+                self._witness = sqlite.connect(self.path)
+                self._witness.execute("PRAGMA busy_timeout = 0")
+            return str(self._witness.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            return None
 
     def _copy_of(self, revision: str) -> Path:
         return self.path.with_name(f"{self.path.name}.schema-{revision}.bak")
