@@ -79,7 +79,7 @@ def put_new(directory: int, temporary: bytes, name: bytes) -> None:
             raise
         _rename_new(directory, temporary, name)
     else:
-        os.unlink(temporary, dir_fd=directory)
+        remove(directory, [temporary])  # if it stays, the output is in place all the same
 
 
 def put_over(directory: int, temporary: bytes, name: bytes) -> None:
