@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from api import doctor
 from pipeline.errors import (
     ConflictError,
     EnvironmentUnusableError,
@@ -20,6 +21,7 @@ from pipeline.errors import (
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.rows import lease_of
 from pipeline.queue.store import TaskStore
+from pipeline.settings import Settings
 from pipeline.tasks import MediaFile, Problem, Source
 from tests.acceptance.harness import free_port
 from tests.postgres import PASSWORD, USER, Cluster
@@ -231,6 +233,12 @@ def test_without_psycopg_the_extra_is_named(url: str) -> None:
     said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False).stderr
     assert "EnvironmentUnusableError" in said
     assert "pip install 'whisper-transcription[postgres]'" in said
+
+
+def test_doctor_names_the_server_without_the_password(url: str, tmp_path: Path) -> None:
+    said = doctor._database(Settings(workdir=tmp_path, state_dir=tmp_path, database_url=url))
+    assert said.startswith("postgresql://whisper:***@127.0.0.1")
+    assert PASSWORD not in said
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
