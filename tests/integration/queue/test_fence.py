@@ -1,6 +1,6 @@
 """A stage that was stopped past its lease wakes up and speaks, while the one that has the file now does its work.
 
-ZOMBIE_TRIALS=500 for the figure in the docs (make zombies).
+The figure in the docs: ZOMBIE_TRIALS=500 make test ARGS=tests/integration/queue/test_fence.py
 """
 
 import os

@@ -22,6 +22,7 @@ from pipeline.tasks import FileState, Fingerprint, Source
 from tests.acceptance.harness import until
 from tests.integration.queue.proxy import Cut, Link
 from tests.postgres import Cluster
+from tests.unit.queue.test_database import in_one_group
 
 REPOSITORY = Path(__file__).parents[3]
 KEEPER = """
@@ -146,6 +147,22 @@ def test_a_connection_that_was_cut_is_replaced_unseen(core: Database, cluster: C
     assert tasks(url) == {b"talks"}
     with pytest.raises(DatabaseLockedError):
         open_database(url)
+
+
+def test_a_connection_that_is_cut_within_a_write_fails_all_that_share_its_commit(core: Database) -> None:
+    open_task(core, b"talks")
+
+    def cut(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    answers = in_one_group(core, raise_priority, cut, raise_priority)
+    assert [type(answer) for answer in answers] == [UnavailableError] * 3
+    assert TaskStore(core).tasks().rows[0].priority == 0
+    open_task(core, b"goes on")
+
+
+def raise_priority(connection: Connection) -> object:
+    return connection.exec_driver_sql("UPDATE task SET priority = priority + 1")
 
 
 def test_a_core_that_another_one_replaced_never_writes_again(
