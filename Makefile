@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint memory exact bench bench-full bench-smoke accuracy gpu image clean
+.PHONY: help setup demo start test check lint torture torture-full mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+torture: setup ## a seeded sample of crashes, full disks, power cuts and worse (an hour at most; ARGS='--seed 2')
+	@$(BIN)/python -m tests.torture --minutes 55 $(ARGS)
+
+torture-full: setup ## every point of every lane (many hours; goes on where it was)
+	@$(BIN)/python -m tests.torture --resume $(ARGS)
+
+mutants: setup ## defects put in on purpose: does the suite notice each?
+	@$(BIN)/python -m tests.torture.mutants $(ARGS)
 
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))

@@ -26,6 +26,7 @@ logger = logging.getLogger("torture")
 @click.option("--haste", default=4.0, show_default=True, help="the program's own times are divided by this")
 @click.option("--results", default="build/torture", show_default=True, type=click.Path(path_type=Path))
 @click.option("--resume", is_flag=True, help="leave out what the results hold already")
+@click.option("--until_found", is_flag=True, help="begin nothing more once something was found")
 @click.option("--only", default="", help="only points that hold this text")
 def torture(
     lanes: tuple[str, ...], minutes: float | None, results: Path, *, resume: bool, **how: object

@@ -26,6 +26,7 @@ from tests.torture.afterwards import Afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from tests.torture.history import Acknowledged
 
@@ -80,25 +81,27 @@ class Finding:
         return f"{self.kind}: {self.what}"
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what cannot be read from the three
     root: Path,
     database_url: str,
     acknowledged: Sequence[Acknowledged],
     *,
     unheard: Iterable[str] = (),
+    gone: Iterable[str] = (),
     litter: bool = False,
 ) -> list[Finding]:
     """Return all that is wrong once the dust has settled.
 
-    `unheard` are sources that rightly end without transcript; `litter` allows for hidden temporary files, where the
-    disk refused to remove them.
+    `unheard` are sources that rightly end without transcript, `gone` those that were removed, whose transcripts stay;
+    `litter` allows for hidden temporary files, where the disk refused to remove them.
     """
     after = Afterwards.read(database_url)
+    absent = {root / name for name in gone}
     sources = {os.fsdecode(path.relative_to(root)): path for path in _tree(root) if path.suffix == ".wav"}
     heard = {name: path for name, path in sources.items() if name not in set(unheard)}
     found = [
-        *_of_files(root, heard, litter=litter),
-        *_of_rows(after, heard, sources),
+        *_of_files(root, heard, absent, litter=litter),
+        *_of_rows(after, heard, sources, set(gone)),
         *_of_tasks(after, acknowledged),
         *_of_events(after.events),
     ]
@@ -114,7 +117,9 @@ def _tree(root: Path) -> Iterator[Path]:
 # ---- the output tree ----
 
 
-def _of_files(root: Path, sources: Mapping[str, Path], *, litter: bool) -> Iterator[Finding]:
+def _of_files(
+    root: Path, sources: Mapping[str, Path], absent: AbstractSet[Path], *, litter: bool
+) -> Iterator[Finding]:
     """Judge every file that is no source: whole, ours, named by one JSON alone, and of what lies there now."""
     transcripts: defaultdict[Path, list[Path]] = defaultdict(list)
     claimed: set[Path] = set()
@@ -132,6 +137,8 @@ def _of_files(root: Path, sources: Mapping[str, Path], *, litter: bool) -> Itera
         Finding("unexpected", f"{path.name} belongs to nothing") for path in others if path not in claimed
     )
     yield from _of_sources(sources, transcripts)
+    for source in set(transcripts) - set(sources.values()) - absent:
+        yield Finding("unexpected", f"a transcript of {source.name}, which is not there")
 
 
 def _is_aside(path: Path, *, litter: bool) -> bool:
@@ -158,8 +165,6 @@ def _of_sources(sources: Mapping[str, Path], transcripts: Mapping[Path, list[Pat
         yield from (
             Finding("wrong", f"{path.name} is not of {name}") for path in made if not _is_of(path, source)
         )
-    for source in set(transcripts) - set(sources.values()):
-        yield Finding("unexpected", f"a transcript of {source.name}, which is not there")
 
 
 def _is_sealed(raw: bytes) -> bool:
@@ -186,7 +191,9 @@ def said_in(source: Path) -> str:
 # ---- the database ----
 
 
-def _of_rows(after: Afterwards, heard: Mapping[str, Path], sources: Mapping[str, Path]) -> Iterator[Finding]:
+def _of_rows(
+    after: Afterwards, heard: Mapping[str, Path], sources: Mapping[str, Path], gone: AbstractSet[str]
+) -> Iterator[Finding]:
     standing: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in after.files:
         if row["state"] != "superseded":
@@ -195,6 +202,8 @@ def _of_rows(after: Afterwards, heard: Mapping[str, Path], sources: Mapping[str,
             yield Finding("stuck", f"{row['path']} is {row['state']}")
     for path, rows in standing.items():
         yield from _of_source_rows(path, rows, sources)
+        if path not in sources and path not in gone and any(row["state"] == "done" for row in rows):
+            yield Finding("unexpected", f"{path} is done and not there")
     for path in sorted(set(heard) - {path for path, rows in standing.items() if any(map(_succeeded, rows))}):
         yield Finding("lost", f"{path} is not done in the database")
     successes: defaultdict[int, int] = defaultdict(int)
@@ -211,8 +220,6 @@ def _of_source_rows(
     done = [row for row in rows if row["state"] == "done"]
     if len(done) > 1:
         yield Finding("duplicate", f"{len(done)} rows say that {path} is done")
-    if done and path not in sources:
-        yield Finding("unexpected", f"{path} is done and not there")
     for row in done:
         if path in sources and row["sha256"] != hashlib.sha256(sources[path].read_bytes()).hexdigest():
             yield Finding("wrong", f"the database's hash of {path} is of other bytes")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.torture import power, syscalls
+from tests.torture import nemesis, power, syscalls
 from tests.torture.arena import Arena
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Plan:
     parallel: int
     haste: float
     only: str
+    until_found: bool
     keep: Path  # where the folders go in which something was found
 
 
@@ -59,6 +60,8 @@ LANES: Mapping[str, Setup] = {
     for each in (
         Setup(name="syscalls", lane=syscalls),
         Setup(name="syscalls-wal", lane=syscalls, arena={"journal": "wal"}),
+        Setup(name="nemesis", lane=nemesis),
+        Setup(name="nemesis-wal", lane=nemesis, arena={"journal": "wal"}),
         Setup(name="power", lane=power),
         Setup(name="power-wal", lane=power, arena={"journal": "wal"}),
     )
@@ -67,27 +70,41 @@ LANES: Mapping[str, Setup] = {
 
 def run(setup: Setup, plan: Plan, ledger: Ledger) -> None:
     """Run one lane."""
-    deadline = None if plan.minutes is None else time.monotonic() + plan.minutes * 60
     with Arena(name=setup.name, haste=plan.haste, keep=plan.keep, **setup.arena) as arena:
         every = setup.lane.points(arena, plan.seed)
         left = [each for each in every if plan.only in str(each) and not ledger.has(setup.name, str(each))]
         logger.info("%s: %d points, %d of them to do", setup.name, len(every), len(left))
-        _in_parallel(setup, arena, left, ledger, deadline, plan.parallel)
+        Run(setup.lane, arena, plan, ledger).over(left)
 
 
-def _in_parallel(  # noqa: PLR0913, PLR0917 - what a run of trials needs
-    setup: Setup, arena: Arena, left: Sequence[Any], ledger: Ledger, deadline: float | None, parallel: int
-) -> None:
-    keeping = threading.Lock()
+class Run:
+    """Trials of one lane, some at a time."""
 
-    def do(point: Any) -> None:
-        if deadline is not None and time.monotonic() > deadline:
+    def __init__(self, lane: Lane, arena: Arena, plan: Plan, ledger: Ledger) -> None:
+        self._lane = lane
+        self._arena = arena
+        self._plan = plan
+        self._ledger = ledger
+        self._keeping = threading.Lock()
+        self._deadline = None if plan.minutes is None else time.monotonic() + plan.minutes * 60
+        self._found = False
+
+    def over(self, points: Sequence[Any]) -> None:
+        """Make these trials, as far as the time goes."""
+        with ThreadPoolExecutor(self._plan.parallel) as pool:
+            list(pool.map(self._do, points))
+
+    def _do(self, point: Any) -> None:
+        if self._is_over:
             return
-        trial = setup.lane.trial(arena, point)
-        with keeping:
-            ledger.add(trial)
+        trial = self._lane.trial(self._arena, point)
+        with self._keeping:
+            self._ledger.add(trial)
+            self._found = self._found or bool(trial.findings)
         for finding in trial.findings:
             logger.error("%s | %s | %s", trial.lane, trial.point, finding)
 
-    with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(do, left))
+    @property
+    def _is_over(self) -> bool:
+        late = self._deadline is not None and time.monotonic() > self._deadline
+        return late or (self._found and self._plan.until_found)

@@ -19,7 +19,7 @@ from tests.torture.faults import Orders
 from tests.torture.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.torture.zygote import Zygote
 
@@ -34,21 +34,25 @@ class GoneError(Exception):
 
 
 class Rig:
-    """A workdir in a folder of its own and the service on it."""
+    """A workdir in a folder of its own and the service on it; its queue may lie elsewhere."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - in what rigs differ
         self,
         folder: Path,
         zygote: Zygote,
         *,
         database_url: str | None = None,
+        elsewhere: bool = False,
+        env: Mapping[str, str] | None = None,
         flags: tuple[str, ...] = (),
         traces: bool = False,
     ) -> None:
         self.folder = folder
         self.root = folder / "workdir"
         self.root.mkdir(parents=True, exist_ok=True)
-        self.database_url = database_url or f"sqlite:///{self.root / '.whisper' / 'queue.db'}"
+        queue = folder / "queue" if elsewhere else self.root / ".whisper"
+        self.database_url = database_url or f"sqlite:///{queue / 'queue.db'}"
+        self._env = env or {}
         self.orders = Orders(folder / "orders", traces=traces)
         self.history = History(folder / "history.jsonl")
         self.log = folder / "log"
@@ -65,7 +69,7 @@ class Rig:
 
     def start(self) -> None:
         """Start a core; returns before it answers."""
-        self.pid = self._zygote.fork(self._arguments, self.orders.path, self.log)
+        self.pid = self._zygote.fork(self._arguments, self.orders.path, self.log, self._env)
         self._close_pidfd()
         with suppress(ProcessLookupError):
             self._pidfd = os.pidfd_open(self.pid)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tests.torture import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 QUICK = Path(__file__).with_name("quick")
@@ -43,9 +43,9 @@ class Zygote:
             cwd=ROOT,
         )
 
-    def fork(self, arguments: Sequence[str], orders: Path, log: Path) -> int:
+    def fork(self, arguments: Sequence[str], orders: Path, log: Path, env: Mapping[str, str]) -> int:
         """Start a core with these arguments; return its process id."""
-        order = {"arguments": list(arguments), "orders": str(orders), "log": str(log)}
+        order = {"arguments": list(arguments), "orders": str(orders), "log": str(log), "env": dict(env)}
         assert self._process.stdin
         assert self._process.stdout
         with self._one_at_a_time:
@@ -81,7 +81,7 @@ def _become_core(order: dict[str, Any], run: Any) -> None:
     with Path(order["log"]).open("ab") as log, Path(os.devnull).open("rb") as nothing:
         for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(ours.fileno(), theirs)
-    os.environ["TORTURE_ORDERS"] = order["orders"]
+    os.environ.update(order["env"], TORTURE_ORDERS=order["orders"])
     ctypes.CDLL(None).torture_begin(order["orders"].encode(), faults.ROLES.index("core"))
     sys.argv = ["whisper-transcription", *order["arguments"]]
     try:

@@ -1,7 +1,8 @@
 """Divides the program's own times by $TORTURE_HASTE, in every process that has this folder on its PYTHONPATH.
 
 Nothing of the program knows of it: each module's constants are divided when it has been imported. And the journal of
-SQLite is the one that $TORTURE_JOURNAL names, `wal` or `delete`, whatever suits the library of this machine.
+SQLite is the one that $TORTURE_JOURNAL names, `wal` or `delete`, whatever suits the library of this machine; and stages
+connect to $TORTURE_PROXY where there is one.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ def _hurried(module: ModuleType, load: Any) -> None:
     if module.__name__ == "pipeline.stage.supervise.keeper":
         defaults = module.Timings.__init__.__kwdefaults__
         defaults.update({name: _divided(defaults[name]) for name in STAGE_TIMES})
+    if module.__name__ == "api.stages":
+        command = module.supervisor_command
+        module.supervisor_command = lambda settings, endpoint, device: command(
+            settings, os.environ.get("TORTURE_PROXY", endpoint), device
+        )
     if module.__name__ == "pipeline.queue.sqlite" and JOURNAL:
         chosen = module.WAL if JOURNAL == "wal" else module.DELETE
         module.journal_for = lambda _version: (chosen, None)
