@@ -10,8 +10,8 @@ import errno
 import hashlib
 import itertools
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.options import FORMATS
@@ -20,7 +20,9 @@ from pipeline.tasks import Fingerprint, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NAME_MAX = 255  # bytes in a file's name on every usual file system
 STATUS_JSON = b"transcription-status.json"
 STATUS_TXT = b"transcription-status.txt"
@@ -36,9 +38,24 @@ NOT_OURS = frozenset(  # a name that is free, a folder, a link, a socket, a file
 class Written:
     """A transcript that lies there: its JSON, and what that says of itself."""
 
-    json: bytes  # absolute path
+    base: bytes  # the workdir or output_dir
+    folder: bytes  # below it
+    name: bytes  # the JSON's
     provenance: Provenance
     outputs: tuple[str, ...]  # display paths, relative to the workdir or to output_dir; the JSON last
+
+    @property
+    def json(self) -> bytes:
+        """The JSON's path, for messages."""
+        return b"/".join((self.base, self.folder, self.name))
+
+    def read(self) -> bytes:
+        """Return the JSON. Raises OSError where it is gone, or a link lies in its way."""
+        with (
+            opened_directory(self.base, self.folder) as directory,
+            os.fdopen(open_regular(self.name, directory), "rb") as file,
+        ):
+            return file.read()
 
     @property
     def language(self) -> str | None:
@@ -75,16 +92,36 @@ class Written:
     def intact(self) -> bool:
         """Whether the JSON is as we wrote it (reads all of it)."""
         try:
-            return is_sealed(Path(os.fsdecode(self.json)).read_bytes())
+            return is_sealed(self.read())
         except OSError:
             return False
 
 
-def output_directory(root: Path, output_dir: Path | None, path: bytes) -> bytes:
-    """Return the absolute directory of a source's outputs: beside it, or mirrored under `output_dir`."""
-    base = os.fsencode(output_dir or root)
-    folder, _ = split(path)
-    return base if folder == b"." else base + b"/" + folder
+@contextmanager
+def opened_directory(base: bytes, relative: bytes) -> Iterator[int]:
+    """Open a directory below `base` part by part; a link is followed only where it stays inside.
+
+    Raises OSError; ELOOP where a link leads out of `base` or was put there just now.
+    """
+    fd = os.open(os.path.realpath(base), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in real_parts(base, relative):
+            inner = os.open(part, DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def real_parts(base: bytes, relative: bytes) -> list[bytes]:
+    """Return the parts of the path that `relative` really is below `base`. Raises OSError where it is not."""
+    root = os.path.realpath(base)
+    inside = os.path.relpath(os.path.realpath(root + b"/" + relative), root)
+    parts = [] if inside == b"." else inside.split(b"/")
+    if b".." in parts:
+        raise OSError(errno.ELOOP, "a link leads out of the directory", relative)
+    return parts
 
 
 def written_for(root: Path, output_dir: Path | None, path: bytes) -> Written | None:
@@ -93,21 +130,18 @@ def written_for(root: Path, output_dir: Path | None, path: bytes) -> Written | N
     Costs a few failed opens where there is none. Raises OSError where the file system cannot say: a mount that has
     the hiccups must not look like work that was never done.
     """
-    directory = output_directory(root, output_dir, path)
+    base, (folder, source) = os.fsencode(output_dir or root), split(path)
     try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with opened_directory(base, folder) as directory:
+            found = records(source, directory)
     except OSError as error:
         if error.errno in NOT_OURS:
             return None
         raise
-    try:
-        found = records(split(path)[1], fd)
-    finally:
-        os.close(fd)
     if not found:
         return None
     name, provenance = found[-1]
-    return Written(directory + b"/" + name, provenance, output_paths(path, name, provenance))
+    return Written(base, folder, name, provenance, output_paths(path, name, provenance))
 
 
 def is_current(written: Written, fingerprint: Fingerprint, hash_source: Callable[[], str]) -> bool:

@@ -12,13 +12,13 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipeline.outputs import TEMPORARY_SUFFIX, split, temporary_name
+from pipeline import outputs
+from pipeline.outputs import DIRECTORY, TEMPORARY_SUFFIX, split, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})  # FAT, exFAT, some of FUSE
 _STALE_S = 600.0  # a temporary file this much older than the newest is nobody's any more
@@ -27,24 +27,15 @@ _OURS = re.compile(rb"\..*\.[0-9a-z]{16}" + re.escape(TEMPORARY_SUFFIX), re.DOTA
 
 @contextmanager
 def opened_directory(base: Path, relative: bytes, *, like: Path | None = None) -> Iterator[int]:
-    """Open a directory below `base`; a link is followed only where it stays inside.
+    """Open a directory below `base` as `outputs.opened_directory` does.
 
-    With `like`, a tree of the same shape, what is missing is created with the modes of that tree's directories.
-    Raises OSError; ELOOP where a link leads out of `base` or was put there just now.
+    With `like`, a tree of the same shape, what is missing is created first, with the modes of that tree's directories.
     """
     if like is not None:
         base.mkdir(parents=True, exist_ok=True)
-    fd = os.open(os.path.realpath(base), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part, walked in _parts(base, relative):
-            if like is not None:
-                _create(part, fd, os.fsencode(like) + b"/" + walked)
-            inner = os.open(part, _DIRECTORY, dir_fd=fd)
-            os.close(fd)
-            fd = inner
-        yield fd
-    finally:
-        os.close(fd)
+        _create_all(base, relative, like)
+    with outputs.opened_directory(os.fsencode(base), relative) as directory:
+        yield directory
 
 
 def write_temporary(
@@ -110,17 +101,11 @@ def _is_stale(directory: int, name: bytes, now: float) -> bool:
     return stat.S_ISREG(found.st_mode) and now - found.st_mtime > _STALE_S
 
 
-def _parts(base: Path, relative: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the parts of the path that `relative` really is below `base`, and the path so far."""
-    root = os.path.realpath(os.fsencode(base))
-    real = os.path.realpath(root + b"/" + relative)
-    inside = os.path.relpath(real, root)
-    if inside.split(b"/")[0] == b"..":
-        raise OSError(errno.ELOOP, "a link leads out of the directory", relative)
-    walked = b""
-    for part in () if inside == b"." else inside.split(b"/"):
-        walked = walked + b"/" + part if walked else part
-        yield part, walked
+def _create_all(base: Path, relative: bytes, like: Path) -> None:
+    parts = outputs.real_parts(os.fsencode(base), relative)
+    for depth, part in enumerate(parts):
+        with outputs.opened_directory(os.fsencode(base), b"/".join(parts[:depth])) as parent:
+            _create(part, parent, b"/".join((os.fsencode(like), *parts[: depth + 1])))
 
 
 def _create(part: bytes, parent: int, like: bytes) -> None:
@@ -130,7 +115,7 @@ def _create(part: bytes, parent: int, like: bytes) -> None:
             found = os.stat(like)  # noqa: PTH116 - bytes
         except OSError:
             return
-        fd = os.open(part, _DIRECTORY, dir_fd=parent)
+        fd = os.open(part, DIRECTORY, dir_fd=parent)
         try:
             _own(fd, found)
             os.fchmod(fd, stat.S_IMODE(found.st_mode) & 0o777 | 0o700)

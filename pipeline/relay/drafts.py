@@ -66,8 +66,7 @@ def from_result(path: bytes, result: Result, options: Options, version: str) -> 
 def from_written(path: bytes, written: Written) -> Draft:
     """Return the draft of a transcript that lies there, laid out as it is. Raises NotFoundError if it is damaged."""
     try:
-        with open(written.json, "rb") as file:  # noqa: PTH123 - bytes
-            document, layout = _read(file.read())
+        document, layout = _read(written.read())
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{display(written.json)} cannot be used ({error})") from error
     own = tuple(each for each in written.warnings if each not in written.provenance.names_taken)

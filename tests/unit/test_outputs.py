@@ -13,7 +13,6 @@ from pipeline.outputs import (
     NAME_MAX,
     bases,
     is_current,
-    output_directory,
     output_name,
     recorded_names,
     sha256_of,
@@ -149,10 +148,19 @@ def test_outputs_may_lie_in_a_tree_of_the_same_shape(tmp_path: Path, write: Writ
     """With an output directory, that is where they are looked for."""
     (tmp_path / "out/a").mkdir(parents=True)
     write(b"talk.mp3", b"out/a/talk.json")
-    root = tmp_path / "in"
-    assert written_for(root, tmp_path / "out", b"a/talk.mp3")
-    assert output_directory(root, tmp_path / "out", b"a/talk.mp3") == os.fsencode(tmp_path / "out/a")
-    assert output_directory(root, None, b"talk.mp3") == os.fsencode(root)
+    assert written_for(tmp_path / "in", tmp_path / "out", b"a/talk.mp3")
+
+
+def test_a_transcript_behind_a_link_that_leaves_is_none(tmp_path: Path, write: Write) -> None:
+    """It is not ours to read; one behind a link that stays inside is."""
+    (tmp_path / "in/a").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    write(b"talk.mp3", b"elsewhere/talk.json")
+    write(b"talk.mp3", b"in/a/talk.json")
+    (tmp_path / "in/out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/same").symlink_to("a")
+    assert written_for(tmp_path / "in", None, b"out/talk.mp3") is None
+    assert written_for(tmp_path / "in", None, b"same/talk.mp3")
 
 
 def never() -> str:
