@@ -131,6 +131,8 @@ def opened(root: bytes, path: bytes) -> Iterator[int]:
 @contextmanager
 def opened_directory(root: bytes, path: bytes) -> Iterator[int]:
     """Open a directory below the workdir, part by part, following no link. Raises OSError."""
+    if b".." in path.split(b"/"):
+        raise OSError(errno.ELOOP, "the path leaves the workdir", path)
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in () if path == ROOT else path.split(b"/"):
@@ -147,7 +149,10 @@ def _canonical(root: bytes, path: bytes) -> bytes:
         raise BadPathError
     whole = join(root, path)
     real = os.path.realpath(whole) if os.path.isdir(whole) else _beside(whole)  # noqa: PTH112 - bytes paths
-    return os.path.relpath(real, os.path.realpath(root))
+    inside = os.path.relpath(real, os.path.realpath(root))
+    if inside.split(b"/")[0] == b"..":  # a link that was put there since
+        raise BadPathError
+    return inside
 
 
 def _beside(whole: bytes) -> bytes:
