@@ -1,0 +1,62 @@
+"""Exchanges directories and files of a workdir for links that lead out of it, again and again, each time atomically.
+
+    python -m tests.hostile.swapper WORKDIR SEED
+
+Ends with the process that started it, or when it is killed. `swapped` makes the tree that it works on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from tests.hostile.forge.case import outside
+from tests.hostile.forge.waves import wav
+
+FOLDER, DEEP, SOUND = "talks", "talks/deep", "talks/x.wav"
+SOURCES = (b"talks/x.wav", b"talks/y.wav", b"talks/deep/x.wav")
+EXCHANGE = 2  # linux/fs.h: RENAME_EXCHANGE
+AWAY_S, THERE_S = 0.0005, 0.002  # at most
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def swapped(workdir: Path) -> Path:
+    """Make a workdir, the same tree beside it that nobody may touch, and the links; return that tree."""
+    withheld = outside(workdir / "x")
+    for base, sound in ((workdir, wav()), (withheld, wav(bytes(64_000)))):
+        (base / DEEP).mkdir(parents=True)
+        for source in SOURCES:
+            (base / os.fsdecode(source)).write_bytes(sound)
+        (base / FOLDER / "whisper.toml").write_text('language = "fr"\n')
+    for name in (FOLDER, DEEP, SOUND):
+        link = _beside(workdir / name)
+        link.symlink_to(withheld / name)
+    return withheld
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.away")
+
+
+def swap(workdir: Path, seed: str) -> None:
+    """Exchange one of the three for its link and back, for ever; rest in between as long as chance will have it."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    places = [_place(workdir / name) for name in (FOLDER, DEEP, SOUND)]
+    while True:
+        folder, name = chance.choice(places)
+        for rest in (AWAY_S, THERE_S):
+            _LIBC.renameat2(folder, os.fsencode(name), folder, os.fsencode(_beside(Path(name))), EXCHANGE)
+            time.sleep(chance.random() * chance.choice((0, rest)))
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Return a descriptor of the directory, which no exchange leads astray, and the name in it."""
+    return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY), path.name
+
+
+if __name__ == "__main__":
+    swap(Path(sys.argv[1]), sys.argv[2])
