@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-FILES = "SELECT id, path, state, sha256, error_code, epoch, token, attempts, crashes FROM file ORDER BY id"
-ATTEMPTS = "SELECT file_id, token, epoch, outcome FROM attempt ORDER BY file_id, token"
+FILES = "SELECT id, path, state, sha256, error_code, token, worker FROM file ORDER BY id"
+ATTEMPTS = "SELECT file_id, token, outcome FROM attempt ORDER BY file_id, token"
 EVENTS = (
     "SELECT event.file_id, event.state, file.path FROM event JOIN file ON file.id = event.file_id "
     "WHERE event.kind = 'file' ORDER BY event.id"
@@ -32,7 +32,7 @@ class Afterwards:
     @classmethod
     def read(cls, url: str) -> Afterwards:
         """Read all of it; the core need not run, and is not disturbed if it does."""
-        engine = create_engine(url)
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
         try:
             with engine.connect() as connection:
                 return cls._read(connection)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.postgres import Cluster
 from tests.torture.rig import Rig
 from tests.torture.zygote import Zygote
 
@@ -22,11 +23,21 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - thousands of commits: a disk would tak
 class Arena:
     """Makes rigs; keeps the folders of those where something was found."""
 
-    def __init__(self, *, name: str, haste: float, journal: str = "delete", keep: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        haste: float,
+        journal: str = "delete",
+        postgres: bool = False,
+        keep: Path | None = None,
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="torture-", dir=MEMORY if MEMORY.is_dir() else None))
         self._keep = keep
         self.name = name
+        self.haste = haste
         self.template: Path | None = None
+        self._cluster = Cluster() if postgres else None
         self.zygote = Zygote(self._folder, haste, journal)
 
     def __enter__(self) -> Self:
@@ -34,6 +45,8 @@ class Arena:
 
     def __exit__(self, *_: object) -> None:
         self.zygote.close()
+        if self._cluster:
+            self._cluster.remove()
         shutil.rmtree(self._folder)
 
     @property
@@ -41,10 +54,18 @@ class Arena:
         """A place for what trials share."""
         return self._folder
 
+    @property
+    def on_postgres(self) -> bool:
+        """Whether each rig's queue is a database of its own on a server."""
+        return self._cluster is not None
+
     def rig(self, name: str, **more: Any) -> Rig:
         """Make a rig in a folder of its own."""
         prefix = re.sub(r"\W+", "-", name) + "-"
-        return Rig(Path(tempfile.mkdtemp(prefix=prefix, dir=self._folder)), self.zygote, **more)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._folder))
+        if self._cluster:
+            more["database_url"] = self._cluster.create(folder.name.lower())
+        return Rig(folder, self.zygote, **more)
 
     def keep_or_forget(self, rig: Rig, found: Sequence[Finding]) -> None:
         """Remove a rig's folder, or move it to where it can be looked at."""

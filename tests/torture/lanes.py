@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.torture import nemesis, power, syscalls
+from tests.postgres import binaries
+from tests.torture import nemesis, power, syscalls, zombies
 from tests.torture.arena import Arena
 
 if TYPE_CHECKING:
@@ -60,8 +61,12 @@ LANES: Mapping[str, Setup] = {
     for each in (
         Setup(name="syscalls", lane=syscalls),
         Setup(name="syscalls-wal", lane=syscalls, arena={"journal": "wal"}),
+        Setup(name="syscalls-postgres", lane=syscalls, arena={"postgres": True}),
+        Setup(name="zombies", lane=zombies),
+        Setup(name="zombies-postgres", lane=zombies, arena={"postgres": True}),
         Setup(name="nemesis", lane=nemesis),
         Setup(name="nemesis-wal", lane=nemesis, arena={"journal": "wal"}),
+        Setup(name="nemesis-postgres", lane=nemesis, arena={"postgres": True}),
         Setup(name="power", lane=power),
         Setup(name="power-wal", lane=power, arena={"journal": "wal"}),
     )
@@ -69,7 +74,10 @@ LANES: Mapping[str, Setup] = {
 
 
 def run(setup: Setup, plan: Plan, ledger: Ledger) -> None:
-    """Run one lane."""
+    """Run one lane, where there is what it needs."""
+    if setup.arena.get("postgres") and binaries() is None:
+        logger.warning("%s: skipped, no PostgreSQL server is installed here", setup.name)
+        return
     with Arena(name=setup.name, haste=plan.haste, keep=plan.keep, **setup.arena) as arena:
         every = setup.lane.points(arena, plan.seed)
         left = [each for each in every if plan.only in str(each) and not ledger.has(setup.name, str(each))]

@@ -27,7 +27,8 @@ GROWING = frozenset(DISK) - {"unlink", "truncate"}  # what a full disk refuses
 
 def points(arena: Arena, seed: int) -> list[Fault]:
     """Return every call of every process with every way to break it, in the order of this seed."""
-    _make_template(arena)
+    if not arena.on_postgres:
+        _make_template(arena)
     counts = _record(arena)
     every = [fault for role in ROLES for call in CALLS for fault in _of_call(role, call, counts[role, call])]
     random.Random(seed).shuffle(every)  # noqa: S311 - a sample, no secret
