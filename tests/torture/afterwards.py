@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-FILES = "SELECT id, path, state, sha256, error_code, token, worker FROM file ORDER BY id"
+FILES = "SELECT id, path, state, sha256, error_code, token, worker, attempts FROM file ORDER BY id"
 ATTEMPTS = "SELECT file_id, token, outcome FROM attempt ORDER BY file_id, token"
 EVENTS = (
     "SELECT event.file_id, event.state, file.path FROM event JOIN file ON file.id = event.file_id "

@@ -61,7 +61,10 @@ class Orders:
         self.disarm()
 
     def arm(self, fault: Fault) -> None:
-        """Have this happen."""
+        """Have this happen; calls count from now on."""
+        struct.pack_into(
+            f"{len(ROLES) * len(CALLS)}q", self._mapped, 8 * len(_FIELDS), *[0] * len(ROLES) * len(CALLS)
+        )
         self._set("role", ROLES.index(fault.role))
         self._set("call", CALLS.index(fault.call))
         self._set("first", fault.at)

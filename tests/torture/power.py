@@ -72,8 +72,7 @@ def _record(arena: Arena) -> Recording:
     before = arena.folder / "before"
     shutil.copytree(rig.root, before)
     try:
-        rig.start()
-        rig.until(lambda: rig.ask("GET", "/healthz"), PATIENCE_S)
+        rig.serve(PATIENCE_S)
         task = rig.post("a")
         assert task
         assert rig.until(lambda: rig.look(task) in ENDED, PATIENCE_S), rig.log.read_text()

@@ -74,6 +74,11 @@ class Rig:
         with suppress(ProcessLookupError):
             self._pidfd = os.pidfd_open(self.pid)
 
+    def serve(self, seconds: float) -> bool:
+        """Start a core and wait until it answers; tell whether it does."""
+        self.start()
+        return self.until(lambda: self.ask("GET", "/healthz"), seconds)
+
     @property
     def alive(self) -> bool:
         """Whether the core runs."""

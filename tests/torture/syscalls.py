@@ -1,4 +1,4 @@
-"""Lane: one item is recorded, then done again and again, each time with another one of its system calls broken."""
+"""Lane: one item is recorded, then items are done again and again, each with another one of its calls broken."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.acceptance.harness import tone
@@ -19,20 +20,30 @@ if TYPE_CHECKING:
 
     from tests.torture.arena import Arena
 
-PATIENCE_S = 40.0  # for a trial to come to rest
-STARTS = 4  # of a core that goes down by itself, too
+PATIENCE_S = 40.0  # for one link, and for the rest at the end
+LINKS = 6  # faults in one trial: each start recovers from the fault before and meets the next one
 LONG_FAILURE = 5  # calls in a row: a disk that stays full for a while
 GROWING = frozenset(DISK) - {"unlink", "truncate"}  # what a full disk refuses
 
 
-def points(arena: Arena, seed: int) -> list[Fault]:
-    """Return every call of every process with every way to break it, in the order of this seed."""
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Faults that strike one after another, each while another item is done."""
+
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.faults))
+
+
+def points(arena: Arena, seed: int) -> list[Chain]:
+    """Return every call of every process with every way to break it, in the order of this seed, some in a chain."""
     if not arena.on_postgres:
         _make_template(arena)
     counts = _record(arena)
     every = [fault for role in ROLES for call in CALLS for fault in _of_call(role, call, counts[role, call])]
     random.Random(seed).shuffle(every)  # noqa: S311 - a sample, no secret
-    return every
+    return [Chain(tuple(every[at : at + LINKS])) for at in range(0, len(every), LINKS)]
 
 
 def _of_call(role: str, call: str, count: int) -> Iterator[Fault]:
@@ -63,63 +74,49 @@ def _record(arena: Arena) -> Mapping[tuple[str, str], int]:
     rig = arena.rig("recording")
     try:
         _prepare(rig, arena)
-        rig.start()
-        assert not _see_through(rig, time.monotonic() + PATIENCE_S), rig.log.read_text()
+        _do_item(rig, 0)
+        assert rig.until(rig.is_at_rest, PATIENCE_S), rig.log.read_text()
         return rig.orders.counts()
     finally:
         rig.end()
 
 
-def trial(arena: Arena, fault: Fault) -> Trial:
-    """Do the item with this call broken, restart what died, and judge what is there in the end."""
+def trial(arena: Arena, chain: Chain) -> Trial:
+    """Do an item for each fault, starting the core again when it has died, and judge what is there in the end."""
     began = time.monotonic()
-    rig = arena.rig(f"{arena.name}-{fault}")
+    rig = arena.rig(arena.name)
+    struck = 0
     try:
         _prepare(rig, arena)
-        rig.orders.arm(fault)
+        for number, fault in enumerate(chain.faults):
+            rig.orders.arm(fault)
+            _do_item(rig, number)
+            struck += rig.orders.fired > 0
+            rig.end()
+        rig.orders.disarm()
         rig.start()
-        found = _see_through(rig, began + PATIENCE_S)
-        fired = rig.orders.fired
-        rig.end()
-        found += judge(rig.root, rig.database_url, rig.history.answers, litter=fault.call == "unlink")
+        came_to_rest = rig.until(rig.is_at_rest, PATIENCE_S)
     finally:
         rig.end()
+    litter = any(fault.call == "unlink" for fault in chain.faults)
+    found = judge(rig.root, rig.database_url, rig.history.answers, litter=litter)
+    found += [] if came_to_rest else [Finding("stuck", "it did not come to rest")]
     arena.keep_or_forget(rig, found)
-    return Trial(arena.name, str(fault), fired, time.monotonic() - began, tuple(map(str, found)))
+    return Trial(arena.name, str(chain), struck, time.monotonic() - began, tuple(map(str, found)))
 
 
 def _prepare(rig: Rig, arena: Arena) -> None:
-    """Give it a queue that has been used before, and something new to do."""
+    """Give it a queue that has been used before."""
     if arena.template is not None:
         shutil.copytree(arena.template, rig.root, dirs_exist_ok=True)
-    tone(rig.root / "a" / "one.wav", 1.0)
 
 
-def _see_through(rig: Rig, deadline: float) -> list[Finding]:
-    """Submit the item and follow it to its end, starting the core again whenever it has died."""
-    task: str | None = None
-    for _ in range(STARTS):
-        if rig.pid and rig.alive and (task := _follow(rig, task, deadline)) and _is_over(rig, deadline):
-            return []
-        if time.monotonic() > deadline:
-            break
-        rig.wait(deadline - time.monotonic())
-        rig.end()
-        rig.orders.disarm()
-        rig.start()
-    return [Finding("stuck", "it did not come to rest")]
-
-
-def _follow(rig: Rig, task: str | None, deadline: float) -> str | None:
-    """Submit until that is acknowledged, then wait for the task's end; the task, once there is one."""
+def _do_item(rig: Rig, number: int) -> None:
+    """Start, submit something new and follow it to its end, or to the core's."""
+    tone(rig.root / "a" / f"{number}.wav", 1.0, 440.0 + number)
+    deadline = time.monotonic() + PATIENCE_S
+    rig.serve(PATIENCE_S)
     with suppress(GoneError):
-        rig.until(lambda: rig.ask("GET", "/healthz"), deadline - time.monotonic())
-        while task is None and time.monotonic() < deadline:
-            task = rig.post("a")
+        while (task := rig.post("a")) is None and time.monotonic() < deadline:
             time.sleep(LOOK_S)
-        rig.until(lambda: task and rig.look(task) in ENDED, deadline - time.monotonic())
-    return task
-
-
-def _is_over(rig: Rig, deadline: float) -> bool:
-    return rig.until(rig.is_at_rest, deadline - time.monotonic())
+        rig.until(lambda: rig.look(str(task)) in ENDED, deadline - time.monotonic())

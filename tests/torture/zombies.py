@@ -44,8 +44,7 @@ def trial(arena: Arena, seed: int) -> Trial:
         tone(rig.root / "a" / f"{number}.wav", 0.2, 200.0 + seed % 1000 * FILES + number)
     zombie = Zombie(rig, endpoint, arena.zygote.env)
     try:
-        rig.start()
-        rig.until(lambda: rig.ask("GET", "/healthz"), PATIENCE_S)
+        rig.serve(PATIENCE_S)
         zombie.die_for_a_while(random.Random(seed).uniform(0, 0.3))  # noqa: S311 - replayable
         rig.until(rig.is_at_rest, PATIENCE_S)
         refused = zombie.wait_for_answers()
