@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.acceptance.conftest import service  # noqa: F401 - a fixture
+
 FIGURES = pytest.StashKey[list[str]]()
 
 

@@ -8,12 +8,17 @@ Ends with the process that started it, or when it is killed. `swapped` makes the
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import random
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.acceptance.harness import ROOT
 from tests.hostile.forge.case import outside
 from tests.hostile.forge.waves import wav
 
@@ -21,6 +26,8 @@ FOLDER, DEEP, SOUND = "talks", "talks/deep", "talks/x.wav"
 SOURCES = (b"talks/x.wav", b"talks/y.wav", b"talks/deep/x.wav")
 EXCHANGE = 2  # linux/fs.h: RENAME_EXCHANGE
 AWAY_S, THERE_S = 0.0005, 0.002  # at most
+# what strace tells of: everything that opens, makes, moves or removes a file
+WATCHED = "trace=/^(open|unlink|rename|link|symlink|mkdir|rmdir|mknod|truncate|chmod|chown),pread64,getdents64,fchmod"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,6 +63,34 @@ def swap(workdir: Path, seed: str) -> None:
 def _place(path: Path) -> tuple[int, str]:
     """Return a descriptor of the directory, which no exchange leads astray, and the name in it."""
     return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY), path.name
+
+
+@contextmanager
+def swapping(workdir: Path, seed: int) -> Iterator[None]:
+    """Have a process of its own swap meanwhile."""
+    swapper = subprocess.Popen(
+        [sys.executable, "-m", "tests.hostile.swapper", str(workdir), str(seed)], cwd=ROOT
+    )
+    try:
+        yield
+        assert swapper.poll() is None
+    finally:
+        swapper.kill()
+        swapper.wait()
+
+
+def as_it_is(tree: Path) -> dict[Path, tuple[object, ...]]:
+    """Return what is in a tree, and when it was last touched."""
+    return {path: (*_seen(path), _digest(path)) for path in (tree, *sorted(tree.rglob("*")))}
+
+
+def _seen(path: Path) -> tuple[int, ...]:
+    seen = path.lstat()
+    return seen.st_ino, seen.st_mode, seen.st_uid, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_nlink
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pipeline.stage.decode.source import Source
 from pipeline.tasks import display
 from tests.hostile.doors import heard, media
 from tests.hostile.forge.waves import wav
+from tests.hostile.swapper import as_it_is
 
 FEW_FILES, ALL_FILES = 80, 5000
 BYTE = re.compile(rb"\\x([0-9a-f]{2})")
@@ -176,10 +177,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made = Place(tmp_path_factory.mktemp("names"))
     yield made
     made.core.close()
-
-
-def as_it_is(tree: Path) -> dict[Path, tuple[int, int]]:
-    return {path: (path.lstat().st_mtime_ns, path.lstat().st_ctime_ns) for path in (tree, *tree.rglob("*"))}
 
 
 def tried(count: int, seed: int, names: st.SearchStrategy[Any], holds: Callable[[Any], None]) -> None:

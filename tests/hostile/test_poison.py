@@ -12,7 +12,6 @@ import pytest
 
 from pipeline.relay.messages import Busy, Welcome
 from pipeline.stage.transcribe import fake
-from tests.acceptance.conftest import service  # noqa: F401 - a fixture
 from tests.acceptance.harness import Service, tone
 from tests.integration.test_worker import TIMEOUT_S, Process
 
@@ -41,7 +40,7 @@ def poison(path: Path, order: int) -> Path:
     ("order", "code"), [(fake.CRASH, "crashed"), (fake.HANG, "stalled")], ids=["crash", "hang"]
 )
 def test_poison_among_two_hundred_costs_two_loads(
-    service: Callable[..., Service],  # noqa: F811
+    service: Callable[..., Service],
     tmp_path: Path,
     order: int,
     code: str,

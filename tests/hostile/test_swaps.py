@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +14,11 @@ from pipeline.options import Options
 from pipeline.relay.commit import Committer
 from tests.acceptance.harness import ROOT
 from tests.hostile.doors import heard, media
-from tests.hostile.swapper import SOURCES, swapped
+from tests.hostile.swapper import SOURCES, WATCHED, as_it_is, swapped, swapping
 from tests.hostile.trace import STRACE
 
 pytestmark = pytest.mark.skipif(not STRACE, reason="needs strace")
 
-WATCHED = "trace=/^(open|unlink|rename|link|symlink|mkdir|rmdir|mknod|truncate|chmod|chown),pread64,getdents64,fchmod"
 GATE_S, LENGTH_S, MUTANT_S = 5.0, 60.0, 3.0
 MUTANTS = {
     "a source is opened by its path": """
@@ -59,23 +56,10 @@ class Race:
         for path in SOURCES:
             outside = Committer(self.withheld, None, "1")
             outside.put(outside.prepare(media(path), heard(), Options()))
-        before = _as_it_is(self.withheld)
-        with _swapping(workdir, seed):
+        before = as_it_is(self.withheld)
+        with swapping(workdir, seed):
             self.passed, self.escapes = _traced(workdir, seconds, mutant, self.withheld)
-        self.is_untouched = _as_it_is(self.withheld) == before
-
-
-@contextmanager
-def _swapping(workdir: Path, seed: int) -> Iterator[None]:
-    swapper = subprocess.Popen(
-        [sys.executable, "-m", "tests.hostile.swapper", str(workdir), str(seed)], cwd=ROOT
-    )
-    try:
-        yield
-        assert swapper.poll() is None
-    finally:
-        swapper.kill()
-        swapper.wait()
+        self.is_untouched = as_it_is(self.withheld) == before
 
 
 def _traced(
@@ -88,20 +72,6 @@ def _traced(
     assert answer.returncode == 0, answer.stderr[-3000:]
     with trace.open(errors="replace") as lines:
         return json.loads(answer.stdout), [line for line in lines if f"<{withheld}" in line]
-
-
-def _as_it_is(tree: Path) -> dict[Path, tuple[object, ...]]:
-    """Return what is in a tree, and when it was last touched."""
-    return {path: (*_seen(path), _digest(path)) for path in (tree, *sorted(tree.rglob("*")))}
-
-
-def _seen(path: Path) -> tuple[int, ...]:
-    seen = path.lstat()
-    return seen.st_ino, seen.st_mode, seen.st_uid, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_nlink
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def test_no_door_leads_out_of_the_workdir(

@@ -1,0 +1,116 @@
+"""The whole service: every hostile file at once with good ones around, and links swapped while it works."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.acceptance.harness import Service, tone
+from tests.hostile.forge.case import DONE
+from tests.hostile.forge.every import every, made_in
+from tests.hostile.swapper import FOLDER, SOURCES, WATCHED, as_it_is, swapped, swapping
+from tests.hostile.trace import STRACE
+
+pytestmark = [pytest.mark.at_length, pytest.mark.timeout(900)]
+
+GOOD = 20
+SWAPS_S = 60.0
+STEPS_ASIDE = ["-D", "-f", "-y", "--seccomp-bpf", "-qq"]  # the service stays our child
+
+Make = Callable[..., Service]
+
+
+def is_seen(path: Path) -> bool:
+    """Tell whether a scan takes it for a file at all: FIFOs, devices, folders and links to nothing are none."""
+    try:
+        return path.is_symlink() or stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def test_the_good_are_done_and_each_bad_one_says_why(
+    service: Make,
+    tmp_path: Path,
+    figure: Callable[[str], None],
+) -> None:
+    """No attempt in vain, nothing of it beside the workdir, no process or temporary file left."""
+    cases = {case.name: case for case in made_in(tmp_path, list(every()))}
+    workdir = tmp_path / "workdir"
+    for number in range(GOOD):
+        tone(workdir / f"good-{number:02}.wav", 1.0, 300 + number)
+    withheld = as_it_is(tmp_path / "outside")
+    running, began = service().start(), time.monotonic()
+    answer = running.done(".", 600)
+    took = time.monotonic() - began
+    files = {file["path"]: file for file in answer["files"]}
+    good = [file["status"] for name, file in files.items() if name.startswith("good-")]
+    assert good == [DONE] * GOOD
+    for name, case in cases.items():
+        if name in files:
+            assert end_of(files[name]) in case.ends, files[name]
+            assert files[name]["attempts"] <= 1
+        else:
+            assert not is_seen(workdir / name) or not (workdir / name).exists(), name
+    children = psutil.Process(running.find("core").pid).children(recursive=True)
+    assert running.stop() == 0
+    assert not [child for child in children if child.is_running()]
+    assert not list(workdir.rglob("*.wtmp"))
+    assert as_it_is(tmp_path / "outside") == withheld
+    assert "Traceback" not in running.log.read_text()
+    ends = Counter(end_of(files[name]) for name in cases if name in files)
+    figure(f"service: {GOOD} good and {ends.total()} hostile files in {took:.0f} s: {dict(ends)}")
+
+
+def end_of(file: dict[str, Any]) -> str:
+    return DONE if file["status"] == DONE else file["error"]["code"]
+
+
+@pytest.mark.skipif(not STRACE, reason="needs strace")
+def test_the_service_stays_inside_while_links_are_swapped(
+    service: Make,
+    tmp_path: Path,
+    seed: int,
+    figure: Callable[[str], None],
+) -> None:
+    """Recordings are touched, asked for and read for a minute: what any process opens lies below the root."""
+    workdir = tmp_path / "workdir"
+    withheld = swapped(workdir)
+    before, trace = as_it_is(withheld), tmp_path / "trace"
+    running = service("--rescan_cron", "1s", workdir=workdir)
+    running.command[:0] = [str(STRACE), *STEPS_ASIDE, "-e", WATCHED, "-o", str(trace)]
+    running.start()
+    with swapping(workdir, seed):
+        done, rounds = kept_busy(running, workdir, time.monotonic() + SWAPS_S)
+    assert running.stop() == 0
+    assert as_it_is(withheld) == before
+    with trace.open(errors="replace") as lines:
+        assert [line for line in lines if f"<{withheld}" in line] == []
+    assert done
+    figure(
+        f"swaps: the service did {done} recordings in {rounds} rounds of {SWAPS_S:.0f} s, and opened nothing outside"
+    )
+
+
+def kept_busy(running: Service, workdir: Path, until: float) -> tuple[int, int]:
+    """Rewrite, post and read until it is time; return how many recordings were done, and how often we asked."""
+    rounds, folder = 0, os.open(workdir / FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+    while time.monotonic() < until:
+        rounds += 1
+        for path in SOURCES:
+            with suppress(OSError):
+                os.utime(os.path.relpath(os.fsdecode(path), FOLDER), dir_fd=folder, follow_symlinks=False)
+            running.ask("POST", "/transcription", {"dirname": os.fsdecode(path), "force": True})
+        for task in running.tasks():
+            running.ask("GET", f"/transcription/{task['task_id']}/files/{task['dirname']}?format=json")
+        time.sleep(0.2)
+    os.close(folder)
+    return sum(task["counts"].get(DONE, 0) for task in running.tasks()), rounds
