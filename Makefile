@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint torture torture-full mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile torture torture-full mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+hostile: setup ## every hostile file and name, swapped links, mutated recordings (20 minutes; ARGS='--seconds 300 --seed 2')
+	@$(BIN)/python -m pytest tests/hostile --at_length $(ARGS)
 
 torture: setup ## a seeded sample of crashes, full disks, power cuts and worse (an hour at most; ARGS='--seed 2')
 	@$(BIN)/python -m tests.torture --minutes 55 $(ARGS)

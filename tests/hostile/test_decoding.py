@@ -43,7 +43,7 @@ def test_a_file_that_does_not_come_is_told_from_one_without_end(
 ) -> None:
     """The first may come another time; the second would keep a core busy at each of five attempts."""
     run_instead(monkeypatch, script)
-    with opened(tmp_path, wav()) as source, Decoder(source, stall_seconds=0.4) as decoder:
+    with opened(tmp_path, wav()) as source, Decoder(source, stall_seconds=0.8) as decoder:
         with pytest.raises(error) as raised:
             list(decoder)
         assert type(raised.value) is error

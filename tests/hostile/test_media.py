@@ -13,7 +13,7 @@ from tests.hostile.forge.case import DONE, Case
 from tests.hostile.forge.every import every, made_in
 from tests.hostile.trace import STRACE, examined
 
-SHARE = 6  # one file in so many is in `make test`
+SHARE = 9  # one file in so many is in `make test`
 CASES = list(every())
 LONGEST_S = 90.0  # for a file that decodes to a day of silence before it is refused
 SHORT_S = 10.0

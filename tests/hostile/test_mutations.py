@@ -13,7 +13,7 @@ from tests.hostile.examine import examined
 from tests.hostile.forge.case import DONE
 from tests.hostile.forge.mutants import mutant
 
-FEW = 25
+FEW = 15
 PATIENCE_S = 30.0  # a mutant may declare a rate that makes hours of it
 MAY_END = {DONE, "corrupt", "not_media", "no_audio", "empty", "too_long"}
 

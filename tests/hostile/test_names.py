@@ -30,7 +30,7 @@ from tests.hostile.doors import heard, media
 from tests.hostile.forge.waves import wav
 from tests.hostile.swapper import as_it_is
 
-FEW_FILES, ALL_FILES = 80, 5000
+FEW_FILES, ALL_FILES = 40, 5000
 BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 there = (
@@ -189,7 +189,7 @@ def tried(count: int, seed: int, names: st.SearchStrategy[Any], holds: Callable[
 
 
 @pytest.mark.timeout(0)  # at length
-@pytest.mark.parametrize(("door", "few", "all_there_are"), [("post", 100, 5000), ("submit", 200, 90_000)])
+@pytest.mark.parametrize(("door", "few", "all_there_are"), [("post", 80, 5000), ("submit", 150, 90_000)])
 def test_no_dirname_leads_out_of_the_workdir(  # noqa: PLR0913, PLR0917 - fixtures
     place: Place,
     door: str,
