@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.errors import (
@@ -101,6 +102,16 @@ def test_a_file_that_is_a_hole_is_not_read_to_its_end(tmp_path: Path) -> None:
         pytest.raises(CorruptError, match="never written"),
     ):
         source.expect(source.fingerprint.size, source.fingerprint.mtime_ns)
+
+
+@pytest.mark.parametrize("channels", [2, 9, 32])
+def test_every_channel_is_heard(tmp_path: Path, channels: int) -> None:
+    """FFmpeg does not mix nine or 32 tracks of a recorder by itself: it does not know where they belong."""
+    pcm = np.zeros((16_000, channels), dtype="<i2")
+    pcm[:, -1] = 16_000
+    with opened(tmp_path, wav(pcm.tobytes(), channels=channels)) as source, Decoder(source) as decoder:
+        mixed = np.concatenate(list(decoder))
+    assert np.median(mixed) == pytest.approx(16_000 / channels, rel=0.01)
 
 
 def test_a_socket_is_not_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

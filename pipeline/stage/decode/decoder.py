@@ -62,10 +62,10 @@ class Decoder:
         self.samples = 0
         self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, unmixed: int = 0) -> None:
         self._log = Log()
         self._process = subprocess.Popen(  # noqa: S603 - no shell sees a name: the file is a descriptor
-            command(self._source.fd, self._source.fingerprint.size),
+            command(self._source.fd, self._source.fingerprint.size, unmixed),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,13 +94,21 @@ class Decoder:
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
         """Yield blocks of about two seconds; raise the MediaError that says why there are none."""
         yield from self._blocks()
-        if not self.samples and _DOUBTFUL in " ".join(self._log.errors):
-            self._source.sha256(lambda: False)  # raises ReadFailedError where it is true
-            self._end()
-            self._begin()
+        if not self.samples and self._begins_again():
             yield from self._blocks()
         self._returncode = self._process.wait()
         self._judge()
+
+    def _begins_again(self) -> bool:
+        """Begin again where another attempt may help: with channels mixed as we say, or with what could not be read."""
+        unmixed = self._log.unmixed
+        if not unmixed:
+            if _DOUBTFUL not in " ".join(self._log.errors):
+                return False
+            self._source.sha256(lambda: False)  # raises ReadFailedError where it is true
+        self._end()
+        self._begin(unmixed)
+        return True
 
     def _blocks(self) -> Iterator[NDArray[np.int16]]:
         held = bytearray()

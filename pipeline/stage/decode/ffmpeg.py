@@ -48,8 +48,10 @@ def ffmpeg_binary() -> str:
     return bundled
 
 
-def command(fd: int, size: int) -> list[str]:
+def command(fd: int, size: int, unmixed: int = 0) -> list[str]:
     """Return the command line that decodes descriptor `fd`, a file of `size` bytes, to 16 kHz mono on stdout.
+
+    `unmixed` is a number of channels that FFmpeg cannot mix into one by itself, not knowing where they belong.
 
     The file is named by its descriptor: no name can be taken for an option, a pattern or a protocol, and none
     can be exchanged after it was checked. No -map: FFmpeg's choice among audio tracks is the one whisper gets.
@@ -70,8 +72,14 @@ def command(fd: int, size: int) -> list[str]:
         ),
         *("-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS, "-max_streams", str(STREAMS)),
         *("-i", f"file:/dev/fd/{fd}", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
-        *("-threads", "1", "-ac", "1", "-ar", "16000", "-f", "s16le", "pipe:1"),
+        *("-threads", "1", *_into_one(unmixed), "-ar", "16000", "-f", "s16le", "pipe:1"),
     ]
+
+
+def _into_one(unmixed: int) -> tuple[str, str]:
+    if not unmixed:
+        return "-ac", "1"
+    return "-af", "pan=mono|c0=" + "+".join(f"{1 / unmixed:.6f}*c{channel}" for channel in range(unmixed))
 
 
 def _dies_with_us() -> list[str]:
@@ -85,6 +93,7 @@ class Log:
     KEPT_LINE = 500
     _DURATION = re.compile(r"\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)")
     _AUDIO = re.compile(r"\[info\]   Stream #0:\d+.*: Audio: ")
+    _UNMIXED = re.compile(r".*\[error\] Rematrix is needed between (\d+) channels")
     _VIDEO = re.compile(r"\[info\]   Stream #0:\d+.*: Video: ")
 
     def __init__(self) -> None:
@@ -93,6 +102,7 @@ class Log:
         self.opened = False
         self.tracks = 0  # of audio
         self.has_video = False  # a cover picture is none
+        self.unmixed = 0  # channels that FFmpeg does not know how to mix
         self.stopped = False  # by our limit on CPU time
         self.errors: list[str] = []
         self._rest = b""
@@ -119,6 +129,8 @@ class Log:
             self.has_video = True
         elif "Estimating duration from bitrate" in line:
             self.estimated = True
+        elif found := self._UNMIXED.match(line):
+            self.unmixed = int(found[1])
         elif "received signal" in line:
             self.stopped = True
         elif "[error]" in line or "[fatal]" in line:
