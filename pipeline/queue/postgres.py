@@ -35,6 +35,7 @@ PREPARING = (
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 2",
     "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = '10s'",  # keepalives rest while an answer is on its way: that would be sent for 15 minutes
     "SET lock_timeout = '10s'",  # as SQLite's busy timeout
 )
 READING = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"

@@ -182,6 +182,26 @@ def test_a_core_that_another_one_replaced_never_writes_again(
     assert tasks(url) == set()
 
 
+def test_a_core_that_waits_for_the_lock_of_another_one_is_replaced_all_the_same(
+    core: Database, cluster: Cluster, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one begins its epoch, and has gone again before the lock is free."""
+    monkeypatch.setattr(postgres_server, "LOCK_WAIT_S", 10)
+    cluster.cut(url.rpartition("/")[2])
+    other = open_database(url)
+    answers: list[bool] = []
+    waiting = threading.Thread(target=lambda: answers.append(written(core, b"talks")))
+    waiting.start()
+    until(
+        lambda: cluster.ask("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%try_advisory%'") == "1"
+    )
+    TaskStore(other).open_epoch()
+    other.close()
+    waiting.join(20)
+    assert answers == [False]
+    assert isinstance(core.lost, DatabaseLockedError)
+
+
 def test_a_core_whose_connection_was_cut_goes_on_after_a_command_was_quicker(
     core: Database, cluster: Cluster, url: str
 ) -> None:

@@ -106,6 +106,12 @@ def test_what_is_answered_is_on_the_disk_whatever_the_servers_default(cluster: C
     assert shown == "on"
 
 
+@pytest.mark.parametrize(("setting", "value"), [("tcp_keepalives_idle", "5"), ("tcp_user_timeout", "10000")])
+def test_the_server_soon_lets_go_of_a_machine_that_vanished(core: Database, setting: str, value: str) -> None:
+    """Keepalives do it where all is answered, the other where an answer is on its way (else 15 minutes)."""
+    assert core.write(lambda c: c.exec_driver_sql(f"SHOW {setting}").scalar()) == value
+
+
 def test_a_reader_sees_one_state_whatever_is_written_meanwhile(core: Database) -> None:
     store = TaskStore(core)
     with core.read() as connection:
