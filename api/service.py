@@ -61,7 +61,12 @@ class Core:
         root, output_dir = settings.workdir, settings.output_dir
         self.committer = Committer(root, output_dir, VERSION)
         self.dispatch = Dispatch(
-            self.store, self.committer, settings.options, bind=settings.relay_bind, epoch=epoch
+            self.store,
+            self.committer,
+            settings.options,
+            bind=settings.relay_bind,
+            epoch=epoch,
+            on_gone=lambda path: self.intake.forget(path),  # noqa: PLW0108 - it is made below
         )
         self.dispatch.recover(committing)
         self.intake = Intake(

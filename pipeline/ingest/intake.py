@@ -76,7 +76,7 @@ class Intake:
         evidence = Evidence(root, output_dir)
         admitting = threading.Lock()
         self._arrivals = Arrivals(store, self._path, evidence, admitting, can_put)
-        self._settling = Settling(store, self._path, evidence, self._settle, copy)
+        self._settling = Settling(store, self._path, evidence, self._settle, copy, self._arrivals.forget)
         self._requests = Requests(store, self._path, evidence, admitting, render)
         self._noticing = threading.Lock()
         self._notices: dict[bytes, _Notice] = {}
@@ -132,7 +132,7 @@ class Intake:
             self._everything = source
 
     def forget(self, path: bytes) -> None:
-        """Take a file or subtree for new when it is looked at again (its rows and outputs were erased)."""
+        """Take a file or subtree for new when it is looked at again: it was erased, or was away for a moment."""
         with self._noticing:
             self._forgotten.add(path)
 

@@ -42,14 +42,22 @@ Copy = Callable[[MediaFile, bytes, Fingerprint], Transcript]
 class Settling:
     """Looks at every settling file when it is due; a ready one is queued, or skipped where it is done already."""
 
-    def __init__(
-        self, store: TaskStore, root: bytes, evidence: Evidence, settle: Settle, copy: Copy | None
+    def __init__(  # noqa: PLR0913, PLR0917 - what it looks with
+        self,
+        store: TaskStore,
+        root: bytes,
+        evidence: Evidence,
+        settle: Settle,
+        copy: Copy | None,
+        forget: Callable[[bytes], None],
     ) -> None:
+        """`forget` hears of each file that was not there: it may be back before anybody looks."""
         self._store = store
         self._root = root
         self._evidence = evidence
         self._settle = settle
         self._copy = copy
+        self._forget = forget
 
     def step(self, now: float) -> set[str]:
         """Look at what is due; return the tasks in which something changed."""
@@ -79,6 +87,7 @@ class Settling:
             logger.warning("%s: cannot be looked at: %s", display(path), error.strerror)
             return set()
         if look is None:
+            self._forget(path)
             for row in rows:
                 with suppress(IllegalTransitionError):  # cancelled meanwhile
                     self._store.skip(row.id, gone())

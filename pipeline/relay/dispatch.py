@@ -42,6 +42,7 @@ class Dispatch:
         *,
         bind: str,
         epoch: int,
+        on_gone: Callable[[bytes], None] = lambda _path: None,
         poll_s: float = 0.2,
     ) -> None:
         self._store = store
@@ -51,7 +52,7 @@ class Dispatch:
         self._board = Board()
         self._reception = Reception(store, self._router, self._board, epoch=epoch, model=defaults.model)
         self._retries = Retries(store)
-        self._outcomes = Outcomes(store, committer, self._retries)
+        self._outcomes = Outcomes(store, committer, self._retries, on_gone)
         self._vigil = Vigil(self._router, self._board)
         self._offers = Offers(store, self._board, defaults)
         self._requests: deque[Callable[[], None]] = deque()

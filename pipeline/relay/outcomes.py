@@ -13,6 +13,8 @@ from pipeline.relay.messages import Result
 from pipeline.tasks import Fingerprint, MediaFile, Problem, display
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.queue.store import TaskStore
     from pipeline.relay.commit import Committer, Prepared
     from pipeline.relay.links import Held
@@ -34,8 +36,12 @@ class NotNowError(Exception):
 class Outcomes:
     """Settles one ended job after another; what the host cannot take now stays with the caller."""
 
-    def __init__(self, store: TaskStore, committer: Committer, retries: Retries) -> None:
+    def __init__(
+        self, store: TaskStore, committer: Committer, retries: Retries, on_gone: Callable[[bytes], None]
+    ) -> None:
+        """`on_gone` hears of each source that was not there: it may be back before anybody looks."""
         self._store = store
+        self._on_gone = on_gone
         self._committer = committer
         self._retries = retries
         self.trouble: str | None = None  # why an outcome waits
@@ -94,7 +100,7 @@ class Outcomes:
         seen = Fingerprint(result.size, result.mtime_ns)
         on_disk = self._on_disk(held.file)
         if on_disk is None:
-            self._store.gone(held.lease)
+            self._skip(held)
             return None
         if not held.file.fingerprint == seen == on_disk:
             self._store.unsettle(held.lease)
@@ -153,10 +159,14 @@ class Outcomes:
 
     def _gone(self, held: Held, now: float) -> None:
         if self._on_disk(held.file) is None:
-            self._store.gone(held.lease)
+            self._skip(held)
             return
         message = f"stage {held.worker} cannot see the file; does its machine mount the same workdir?"
         self._try_again(held, Problem(code="not_seen", message=message), now)
+
+    def _skip(self, held: Held) -> None:
+        self._store.gone(held.lease)
+        self._on_gone(held.file.path)
 
 
 def recover(store: TaskStore, committer: Committer, file: MediaFile) -> None:

@@ -258,6 +258,27 @@ def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
     assert states() == {b"a/y.mp3": [S.QUEUED], b"a/x.mp3": [S.QUEUED]}
 
 
+def test_a_file_that_was_away_between_two_looks_is_taken_again(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path
+) -> None:
+    """A mount that went and came back told nobody: the next rescan finds what a stage, or the settle rule, missed."""
+    put("a/settling.mp3")
+    put("a/leased.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    for leased in store.lease("worker", 2):
+        store.gone(lease_of(leased))
+        intake.forget(leased.path)
+    intake.notice_all(Source.RESCAN)
+    clock.run(1)
+    (workdir / "a").rename(workdir / ".away")
+    clock.run(2)
+    (workdir / ".away").rename(workdir / "a")
+    intake.notice_all(Source.RESCAN)
+    clock.run(8)
+    assert sorted(row.path for row in store.in_state(S.QUEUED)) == [b"a/leased.mp3", b"a/settling.mp3"]
+
+
 def test_a_settling_file_that_goes_is_skipped(
     intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path
 ) -> None:
