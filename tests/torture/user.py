@@ -30,7 +30,7 @@ class User:
         self._rig = rig
         self._chance = chance
         self._made = 0
-        self._writers: list[threading.Thread] = []
+        self._writers: dict[Path, threading.Thread] = {}
         self._outside = rig.folder / "outside"
         self.gone: set[str] = set()
         self.deeds: tuple[Callable[[], None], ...] = (
@@ -48,7 +48,7 @@ class User:
         pauses = [self._chance.uniform(0, LONGEST_PAUSE_S) for _ in range(PARTS)]
         self._back(path)
         writer = threading.Thread(target=_write_slowly, args=(path, raw, pauses, self._chance.random() < 0.5))
-        self._writers.append(writer)
+        self._writers[path] = writer
         writer.start()
 
     def rename(self) -> None:
@@ -97,7 +97,7 @@ class User:
 
     def finish(self) -> None:
         """Let the slow writers end."""
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.join()
 
     def _post(self, folder: str) -> None:
@@ -129,7 +129,8 @@ class User:
         return folder / f"{self._made}.wav"
 
     def _any(self) -> Path | None:
-        there = sorted(self._rig.root.rglob("*.wav"))
+        busy = {path for path, writer in self._writers.items() if writer.is_alive()}
+        there = sorted(set(self._rig.root.rglob("*.wav")) - busy)
         return self._chance.choice(there) if there else None
 
     def _name(self, path: Path) -> str:
