@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint hostile torture torture-full mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile torture torture-full torture-times mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,6 +53,9 @@ torture: setup ## a seeded sample of crashes, full disks, power cuts and worse (
 
 torture-full: setup ## every point of every lane (many hours; goes on where it was)
 	@$(BIN)/python -m tests.torture --resume $(ARGS)
+
+torture-times: setup ## how long recovery takes: a child, a core, a stop
+	@$(BIN)/python -m tests.torture.times $(ARGS)
 
 mutants: setup ## defects put in on purpose: does the suite notice each?
 	@$(BIN)/python -m tests.torture.mutants $(ARGS)

@@ -123,6 +123,8 @@ class User:
                 hidden.unlink(missing_ok=True)
 
     def _somewhere(self) -> Path:
+        """Return a name that was never given."""
+        self._made += 1
         folder = self._rig.root / self._chance.choice(FOLDERS)
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
