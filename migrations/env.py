@@ -1,6 +1,6 @@
 """What Alembic runs: on the connection the program hands over, or, from the command line, on a database of its own.
 
-The command line takes the database from `-x url=sqlite:///PATH`, else DATABASE_URL, else the default workdir.
+The command line takes the database from `-x url=URL`, else DATABASE_URL, else the default workdir.
 """
 
 import os
