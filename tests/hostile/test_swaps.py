@@ -32,6 +32,13 @@ def opened(root, path):
     yield os.open(beneath.join(root, path), os.O_RDONLY)
 beneath.opened = opened
 """,
+    "a transcript is read by the path of its directory": """
+from pipeline import outputs
+@contextlib.contextmanager
+def opened_directory(base, relative):
+    yield os.open(base + b"/" + relative, os.O_RDONLY | os.O_DIRECTORY)
+outputs.opened_directory = opened_directory
+""",
     "outputs are written by the path of their directory": """
 from pipeline.relay import atomic
 @contextlib.contextmanager

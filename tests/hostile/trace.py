@@ -15,7 +15,6 @@ from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 from tests.acceptance.harness import ROOT
 from tests.hostile.examine import Outcome
 
-STRACE = shutil.which("strace")
 _WATCHED = "trace=%file,%network,%process,prlimit64,io_uring_setup,memfd_create,ftruncate,ptrace"
 _LINE = re.compile(r"(\d+) +(.*)")
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\w+)(?:<(.*?)>)?", re.DOTALL)
@@ -38,6 +37,16 @@ _LIVING = _READING | {"getcwd", "exit", "exit_group", "wait4", "kill", "tgkill",
 _LOADING = re.compile(
     r"/etc/ld\.so\.cache|/.*\.so(\.[0-9.]+)?|/usr/share/zoneinfo/.*|/proc/sys/vm/overcommit_memory"
 )  # libc itself
+
+
+def _strace() -> str | None:
+    """Return strace if it may be used here: a container may forbid it."""
+    found = shutil.which("strace")
+    ask = [found or "", "-f", "-y", "--seccomp-bpf", "-qq", "-e", "trace=openat", "-o", "/dev/null", "true"]
+    return found if found and not subprocess.run(ask, check=False, capture_output=True).returncode else None
+
+
+STRACE = _strace()
 
 
 @dataclass(slots=True)
