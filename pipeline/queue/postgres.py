@@ -84,9 +84,7 @@ def parse(url: str) -> URL:
 
 def shown(url: URL) -> str:
     """Return a URL for people: no password, no driver."""
-    query = {key: "***" if key in SECRETS else value for key, value in url.query.items()}
-    plain = url.set(drivername="postgresql", query=query)
-    return plain.render_as_string()
+    return url.set(drivername="postgresql").difference_update_query(SECRETS).render_as_string()
 
 
 class Fuse:
