@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from pipeline.errors import (
     TooSlowError,
 )
 from pipeline.stage.decode import decoder as decoding
+from pipeline.stage.decode import ffmpeg
 from pipeline.stage.decode.decoder import Decoder
 from pipeline.stage.decode.source import GIB, Source
+from tests.hostile.forge.bombs import flac
 from tests.hostile.forge.damage import cut
 from tests.hostile.forge.recordings import recording
 from tests.hostile.forge.waves import wav
@@ -91,6 +94,28 @@ def test_more_sound_than_a_recording_can_hold_is_refused(
         pytest.raises(TooLongError, match="than 0 hours"),
     ):
         list(decoder)
+
+
+def test_cpu_time_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg is stopped by the kernel amid fourteen kilobytes that decode to years, and the file fails for good."""
+    monkeypatch.setattr(ffmpeg, "CPU_BASE_S", 1)
+    source = opened(tmp_path, flac(100, 1000))
+    with (
+        source,
+        Decoder(source) as decoder,
+        pytest.raises(CorruptError, match="more time than any recording"),
+    ):
+        deque(decoder, maxlen=0)
+
+
+def test_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into the limit is refused by the kernel, and the file fails for good."""
+    monkeypatch.setattr(ffmpeg, "MEMORY_KIB", 300 * 1024)
+    with opened(tmp_path, flac(1, 9)) as source, Decoder(source) as decoder:
+        with pytest.raises(CorruptError):
+            deque(decoder, maxlen=0)
+        assert decoder._log.opened
+        assert "Cannot allocate memory" in " ".join(decoder._log.errors)
 
 
 def test_a_file_that_is_a_hole_is_not_read_to_its_end(tmp_path: Path) -> None:
