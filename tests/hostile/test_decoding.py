@@ -96,6 +96,17 @@ def test_more_sound_than_a_recording_can_hold_is_refused(
         list(decoder)
 
 
+def test_a_long_recording_is_no_hole(tmp_path: Path) -> None:
+    """One byte in a thousand is enough, wherever it lies."""
+    (tmp_path / "a.wav").touch()
+    os.truncate(tmp_path / "a.wav", 2 * GIB)
+    with (tmp_path / "a.wav").open("r+b") as file:
+        file.seek(GIB)
+        file.write(bytes(3 << 20))
+    with Source(os.fsencode(tmp_path), b"a.wav") as source:
+        source.expect(source.fingerprint.size, source.fingerprint.mtime_ns)
+
+
 def test_cpu_time_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg is stopped by the kernel amid fourteen kilobytes that decode to years, and the file fails for good."""
     monkeypatch.setattr(ffmpeg, "CPU_BASE_S", 1)

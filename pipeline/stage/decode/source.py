@@ -31,7 +31,7 @@ _DENIED = {errno.EACCES, errno.EPERM}
 _LEAVES = {errno.ELOOP, errno.EXDEV}
 _NO_FILE = {errno.ENXIO, errno.ENODEV}  # a socket, a device that nobody drives
 GIB = 1 << 30
-MOST_HOLES = 1000  # times what was written: no file system compresses sound like that
+MOST_HOLES = 1000  # times what was written: no file system that makes holes of zeros makes so many of sound
 
 
 class Source:
@@ -68,8 +68,7 @@ class Source:
             raise ChangedError(self.name)
         if not size:
             raise EmptyFileError(self.name)
-        written = os.fstat(self.fd).st_blocks * 512
-        if size > max(GIB, MOST_HOLES * written) and written:  # some file systems do not tell
+        if size > GIB and (written := self._written(size // MOST_HOLES)) < size // MOST_HOLES:
             raise CorruptError(f"{self.name}: all but {written} bytes of it were never written")
 
     def sha256(self, stopped: Callable[[], bool]) -> str:
@@ -105,6 +104,20 @@ class Source:
         if error.errno in _NO_FILE:
             return NotMediaError(self.name)
         return ReadFailedError(f"{self.name}: {error.strerror or error}")
+
+    def _written(self, enough: int) -> int:
+        """Return how many bytes are no holes, or at least `enough`; lseek(2) knows of those not on the disk yet."""
+        written = at = 0
+        try:
+            while written < enough:
+                begin = os.lseek(self.fd, at, os.SEEK_DATA)
+                at = os.lseek(self.fd, begin, os.SEEK_HOLE)
+                written += at - begin
+        except OSError as error:
+            return (
+                written if error.errno == errno.ENXIO else enough
+            )  # no more data; a file system that cannot say
+        return written
 
     def _open(self) -> int:
         resolved = os.path.realpath(self._joined)

@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
 
 
 def _sparse() -> Iterator[Case]:
-    yield Case("sparse-1-tib.mp3", partial(_sparse_file, ""), ("not_media",))
+    yield Case("sparse-1-tib.mp3", partial(_sparse_file, ""), ("corrupt",))
     yield Case("sparse-behind-1-tib.mp3", partial(_sparse_file, "mp3"), ("corrupt",))
     yield Case("sparse-1-tib.w64", partial(_sparse_file, "w64"), ("corrupt",))
     yield Case("tags-of-200-mb.mp3", _tagged, (DONE,))
