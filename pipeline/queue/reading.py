@@ -25,6 +25,8 @@ class Reading(Statements):
 
     def task(self, task_id: str) -> Task | None:
         """Return one task."""
+        if not (task_id.isascii() and task_id.isalnum()):
+            return None  # a name that is not UTF-8 (`status NAME` asks first for an id), NUL: no database takes it
         with self._database.read() as connection:
             row = connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
         return to_task(row) if row else None

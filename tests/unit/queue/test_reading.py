@@ -143,3 +143,8 @@ def test_trimming_keeps_the_newest_events(store: TaskStore, add: Add) -> None:
     assert store.trim_events(2) == 4
     assert store.changed_since(0) == newest
     assert store.trim_events(2) == 0
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "\udcff", "d\u00e9j\u00e0", "0" * 32])
+def test_a_text_that_is_no_id_names_no_task(store: TaskStore, text: str) -> None:
+    assert store.task(text) is None
