@@ -45,7 +45,7 @@ WRITING = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
 )
 
-_HOME = "work goes on by itself once that is mended"
+_THEN = "work goes on by itself once that is mended"
 _TROUBLE = {  # by the first letters of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
     "53100": "the server's disk is full; free some space",
     "53": "the server is short of something",
@@ -107,10 +107,9 @@ class Fuse:
 
 def engine(url: URL, prepare: Callable[[Any], None], *, size: int, more: int) -> Engine:
     """Return an engine; `prepare` gets every new connection first. Lost ones are replaced before they are lent."""
+    words = {name: value for name, value in CONNECTING.items() if name not in url.query}
     try:
-        made = create_engine(
-            url, connect_args=CONNECTING, pool_size=size, max_overflow=more, pool_pre_ping=True
-        )
+        made = create_engine(url, connect_args=words, pool_size=size, max_overflow=more, pool_pre_ping=True)
     except ImportError as error:
         raise EnvironmentUnusableError(f"PostgreSQL as the queue needs psycopg ({error}): {EXTRA}") from error
 
@@ -175,13 +174,13 @@ def trouble(error: BaseException) -> str | None:
 def translated(error: Exception, name: str) -> Exception:
     """Return the error of ours for one of PostgreSQL's; any other error as it is."""
     if words := trouble(error):
-        ours: Exception = UnavailableError(f"{name}: {words}; {_HOME}")
+        ours: Exception = UnavailableError(f"{name}: {words}; {_THEN}")
     elif isinstance(error, IntegrityError):
         ours = ConflictError(str(error.orig))
     elif isinstance(error, DataError) and getattr(error.orig, "sqlstate", None) is None:
         ours = UsageError(f"a value that PostgreSQL cannot hold: {error.orig}")  # NUL in a text
     elif isinstance(error, DBAPIError) and error.connection_invalidated:
-        ours = UnavailableError(f"{name}: the connection was lost; {_HOME}")
+        ours = UnavailableError(f"{name}: the connection was lost; {_THEN}")
     else:
         return error
     ours.__cause__ = error

@@ -112,6 +112,12 @@ def test_the_server_soon_lets_go_of_a_machine_that_vanished(core: Database, sett
     assert core.write(lambda c: c.exec_driver_sql(f"SHOW {setting}").scalar()) == value
 
 
+def test_what_the_url_says_of_the_connection_holds(url: str) -> None:
+    database = open_database(f"{url}?application_name=mine&connect_timeout=9")
+    assert database.write(lambda c: c.exec_driver_sql("SHOW application_name").scalar()) == "mine"
+    database.close()
+
+
 def test_a_reader_sees_one_state_whatever_is_written_meanwhile(core: Database) -> None:
     store = TaskStore(core)
     with core.read() as connection:
