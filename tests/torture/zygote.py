@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
+_PR_SET_PDEATHSIG = 1  # no core outlives its zygote, which ends with its standard input
 QUICK = Path(__file__).with_name("quick")
 
 
@@ -77,6 +78,7 @@ def main() -> None:
 
 
 def _become_core(order: dict[str, Any], run: Any) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with Path(order["log"]).open("ab") as log, Path(os.devnull).open("rb") as nothing:
         for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):
