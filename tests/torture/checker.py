@@ -16,13 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import wave
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.afterwards import Afterwards
+from tests.torture.transcripts import is_of, is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,21 +36,6 @@ TEMPORARY = ".wtmp"
 STATUS = ("transcription-status.json", "transcription-status.txt")
 OPEN = {"settling", "queued", "leased", "committing", "retry_wait"}
 ENDED_TASK = {"completed", "partial", "failed", "cancelled"}
-WORDS = [
-    "alpha",
-    "bravo",
-    "charlie",
-    "delta",
-    "echo",
-    "foxtrot",
-    "golf",
-    "hotel",
-    "india",
-    "juliett",
-    "kilo",
-    "lima",
-]
-SEAL = '"json_sha256":"'
 
 # Written down here once more, on purpose: a table that the program shares with its judge proves nothing.
 _LET_GO = {"cancelled", "skipped", "superseded"}
@@ -126,7 +111,7 @@ def _of_files(
     others = [path for path in _tree(root) if path.suffix != ".wav" and not _is_aside(path, litter=litter)]
     for path in (each for each in others if each.suffix == ".json"):
         raw = path.read_bytes()
-        if not _is_sealed(raw):
+        if not is_sealed(raw):
             yield Finding("torn", f"{path.name} is not as it was sealed")
             continue
         provenance = json.loads(raw)["provenance"]
@@ -163,29 +148,8 @@ def _of_sources(sources: Mapping[str, Path], transcripts: Mapping[Path, list[Pat
         elif len(made) > 1:
             yield Finding("duplicate", f"{name} has {len(made)} transcripts")
         yield from (
-            Finding("wrong", f"{path.name} is not of {name}") for path in made if not _is_of(path, source)
+            Finding("wrong", f"{path.name} is not of {name}") for path in made if not is_of(path, source)
         )
-
-
-def _is_sealed(raw: bytes) -> bool:
-    """Tell whether the hash at the document's end is that of the document with zeros in the hash's place."""
-    head, mark, tail = raw.decode("utf-8", "replace").rpartition(SEAL)
-    unsealed = head + mark + "0" * 64 + tail[64:]
-    return bool(mark) and hashlib.sha256(unsealed.encode()).hexdigest() == tail[:64]
-
-
-def _is_of(transcript: Path, source: Path) -> bool:
-    document = json.loads(transcript.read_bytes())
-    raw = source.read_bytes()
-    right_source = document["provenance"]["source"]["sha256"] == hashlib.sha256(raw).hexdigest()
-    return right_source and document["text"].strip() == said_in(source)
-
-
-def said_in(source: Path) -> str:
-    """Return what the fake engine hears in a 16 kHz mono wav of one window: words drawn from the samples' hash."""
-    with wave.open(os.fspath(source), "rb") as recording:
-        digest = hashlib.sha256(recording.readframes(recording.getnframes())).digest()
-    return " ".join(WORDS[byte % len(WORDS)] for byte in digest[:4])
 
 
 # ---- the database ----

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from pathlib import Path
 import click
 
 from tests.torture.arena import MEMORY
-from tests.torture.defects import DEFECTS, Defect
 
 logger = logging.getLogger("mutants")
 
@@ -31,6 +31,17 @@ LANES = "torture "
 QUIET = ("-x", "-q", "-p", "no:cacheprovider", "--timeout", "60")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """In one file, this text becomes that; then what runs must fail."""
+
+    name: str
+    file: str
+    find: str
+    replace: str
+    caught_by: str  # a lane of the torture with its options, or what pytest is told
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How a suite ended on a tree."""
@@ -38,6 +49,12 @@ class Verdict:
     noticed: bool
     by: str  # the first test or finding that says so
     seconds: float
+
+
+def defects() -> list[Defect]:
+    """Read the list."""
+    listed = tomllib.loads(Path(__file__).with_name("defects.toml").read_text(encoding="utf-8"))
+    return [Defect(**each) for each in listed["defect"]]
 
 
 def run(suite: str, tree: Path) -> Verdict:
@@ -98,7 +115,7 @@ def main(only: str, part: str) -> None:
     """Try every defect; exit 1 if one was not noticed."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     number, parts = map(int, part.split("/"))
-    chosen = [defect for defect in DEFECTS if only in defect.name][number - 1 :: parts]
+    chosen = [defect for defect in defects() if only in defect.name][number - 1 :: parts]
     tree = Path(tempfile.mkdtemp(prefix="mutants-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
         copy_tree(tree)

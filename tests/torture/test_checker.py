@@ -22,8 +22,9 @@ from pipeline.relay.messages import Result, Segment, Window
 from pipeline.tasks import TRANSITIONS, FileState, Fingerprint, Source
 from tests.acceptance.harness import tone
 from tests.torture import checker
-from tests.torture.checker import Finding, judge, said_in
+from tests.torture.checker import Finding, judge
 from tests.torture.history import Acknowledged
+from tests.torture.transcripts import said_in
 
 
 @dataclass(frozen=True)
