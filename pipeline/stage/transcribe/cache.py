@@ -13,6 +13,7 @@ from pipeline.stage.transcribe.rules import NEVER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+STEP = 750  # positions: windows share a cache whose rooms for what they heard are as long, in these steps
 ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
 WIDE = 192  # and from here on in these: MKL sums more float32 numbers in parts, which lie elsewhere in 256 and 320
 
@@ -26,10 +27,18 @@ class Cache:
     and at the places that its own history gives them, so that no sum depends on the company.
     """
 
-    def __init__(self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], tokens: int) -> None:
-        """Begin with what windows heard, layer by layer, and the room for so many first tokens of each."""
-        # what was heard: (layers, room for windows, heads, n_audio_ctx, width)
-        self.heard_keys, self.heard_values = (torch.stack(each) for each in zip(*heard, strict=True))
+    def __init__(
+        self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: list[int], room: int, tokens: int
+    ) -> None:
+        """Begin with what windows heard, layer by layer, and the room for so many first tokens of each.
+
+        What was heard comes as (1, heads, positions, width), one window after another, so many positions of each;
+        there is room for so many.
+        """
+        # (layers, room for windows, heads, room, width)
+        self.heard_keys, self.heard_values = (
+            _apart(each, lengths, room) for each in zip(*heard, strict=True)
+        )
         layers, self.windows, heads, _, width = self.heard_keys.shape
         self._device = self.heard_keys.device
         # what was said: (layers, room for windows, heads, room for entries, width)
@@ -38,6 +47,10 @@ class Cache:
         # what is added to the scores: (windows, hypotheses, room for entries)
         self.past = self.keys.new_empty(self.windows, 1, 0)
         self.used = [0] * self.windows  # entries of each window
+        self._contexts = lengths
+        places = torch.arange(room, device=self._device)
+        # what is added to the scores of the sound: (windows, room)
+        self._audible = self._shown(places < torch.tensor(lengths, device=self._device)[:, None])
         self._clear_at = [0] * self.windows  # as many entries as are worth clearing
         self._make_room(tokens)
         columns = torch.arange(self.past.shape[-1], device=self._device)
@@ -64,8 +77,11 @@ class Cache:
         self.used = [used + hypotheses for used in self.used]
 
     def sound(self, window: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return copies of a window's keys and values of the sound: (layers, heads, n_audio_ctx, width)."""
-        return self.heard_keys[:, window].clone(), self.heard_values[:, window].clone()
+        """Return copies of a window's keys and values of the sound: (layers, heads, positions, width)."""
+        length = self._contexts[window]
+        return self.heard_keys[:, window, :, :length].clone(), self.heard_values[
+            :, window, :, :length
+        ].clone()
 
     def recall(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Return what new entries find among those they see, themselves included; see Memory."""
@@ -78,7 +94,7 @@ class Cache:
     def hear(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what new entries hear; see Memory."""
         heard = self.heard_keys[layer, : self.windows], self.heard_values[layer, : self.windows]
-        return attend(query, *heard)
+        return attend(query, *heard, self._audible[:, None, None])
 
     def join(self, other: Cache, most: int) -> None:
         """Take in the windows of another cache with as many hypotheses; there will be so many at most."""
@@ -91,6 +107,8 @@ class Cache:
             mine[:, seats] = theirs[:, : other.windows]
         self.past = torch.cat([self.past, other.past])
         self._at = torch.cat([self._at, other._at])
+        self._audible = torch.cat([self._audible, other._audible])
+        self._contexts += other._contexts
         self.used += other.used
         self._clear_at += other._clear_at
         self.windows += other.windows
@@ -102,7 +120,8 @@ class Cache:
                 for each in self._tensors():
                     each[:, into] = each[:, window]
         rows = list(order)
-        self.past, self._at = self.past[rows], self._at[rows]
+        self.past, self._at, self._audible = self.past[rows], self._at[rows], self._audible[rows]
+        self._contexts = [self._contexts[row] for row in rows]
         self.used = [self.used[row] for row in rows]
         self._clear_at = [self._clear_at[row] for row in rows]
         self.windows = len(rows)
@@ -141,3 +160,18 @@ class Cache:
             self.past[window, :, :left] = self.past[window].index_select(1, seen)
             self.past[window, :, left:] = NEVER
             self.used[window], self._clear_at[window] = left, left + ROOM
+
+
+def room_for(positions: int) -> int:
+    """Return the room for what a window heard: products of as many numbers sum them in one order."""
+    return -(-positions // STEP) * STEP
+
+
+def _apart(heard: Sequence[torch.Tensor], lengths: Sequence[int], room: int) -> torch.Tensor:
+    """Return (layers, windows, heads, room, width) of windows that come one after another in each layer."""
+    _, heads, _, width = heard[0].shape
+    apart = heard[0].new_zeros(len(heard), len(lengths), heads, room, width)
+    for layer, windows in enumerate(heard):
+        for window, each in enumerate(torch.split(windows[0], list(lengths), 1)):
+            apart[layer, window, :, : lengths[window]] = each
+    return apart

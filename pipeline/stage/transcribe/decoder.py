@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch.nn.functional import pad
 
 from pipeline.stage.transcribe.cache import Cache
 from pipeline.stage.transcribe.layers import CrossAttention, Feedforward, SelfAttention, normed
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
+
     from whisper.model import ResidualAttentionBlock, TextDecoder
 
     from pipeline.stage.transcribe.linear import Make
@@ -42,9 +44,13 @@ class Decoder:
             pad(module.token_embedding.weight.data, (0, 0, 0, -self.vocabulary % BLOCK)), None
         )
 
-    def listen(self, features: torch.Tensor, tokens: int) -> Cache:
-        """Return a cache for windows of features (windows, n_audio_ctx, width) that begin with so many tokens."""
-        return Cache([layer.hear(features) for layer in self._layers], tokens)
+    def listen(self, features: Sequence[torch.Tensor], room: int, tokens: int) -> Cache:
+        """Return a cache for windows that begin with so many tokens.
+
+        Their features are (positions, width) each; there is room for so many positions.
+        """
+        heard = torch.cat(list(features))[None]
+        return Cache([layer.hear(heard) for layer in self._layers], list(map(len, features)), room, tokens)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, memory: Memory) -> torch.Tensor:
         """Say these tokens (windows, n), which see what `memory` shows them; return hidden states."""

@@ -9,6 +9,8 @@ import torch
 from whisper.tokenizer import Tokenizer, get_tokenizer
 from whisper.utils import compression_ratio
 
+from pipeline.stage.transcribe.cache import room_for
+from pipeline.stage.transcribe.mel import POSITIONS, context
 from pipeline.stage.transcribe.prompts import beginning, side_by_side
 from pipeline.stage.transcribe.rules import Rules
 from pipeline.stage.transcribe.search import Beam, Candidate, Draw, Sample, Search
@@ -39,20 +41,20 @@ def tokenizer_for(model: Whisper, language: str | None, task: str) -> Tokenizer:
     )
 
 
-def detect(decoder: Decoder, features: torch.Tensor, tokenizer: Tokenizer) -> list[str]:
-    """Return the likeliest language of each window."""
-    tokens = torch.full((len(features), 1), tokenizer.sot, device=features.device)
-    cache = decoder.listen(features, 1)
+def detect(decoder: Decoder, features: Sequence[torch.Tensor], tokenizer: Tokenizer) -> list[str]:
+    """Return the likeliest language of each window; features as in Batch."""
+    tokens = torch.full((len(features), 1), tokenizer.sot, device=features[0].device)
+    cache = decoder.listen(features, POSITIONS, 1)
     logits = decoder.logits(decoder(tokens, torch.zeros_like(tokens), cache))[:, 0]
     likeliest = logits[:, list(tokenizer.all_language_tokens)].argmax(-1)
     return [tokenizer.all_language_codes[at] for at in likeliest.tolist()]
 
 
 def kind(request: Request) -> object:
-    """Return what windows must have in common to be decoded together: the search, its width, what is suppressed."""
+    """Return what windows must have in common to be decoded together: room, the search, what is suppressed."""
     options = request.options
     width = options.best_of if request.temperature > 0 else (options.beam_size, options.patience)
-    return request.temperature > 0, width, options.suppress_tokens
+    return room_for(context(request)), request.temperature > 0, width, options.suppress_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +71,21 @@ class Batch:
     def __init__(
         self,
         decoder: Decoder,
-        features: torch.Tensor,
+        features: Sequence[torch.Tensor],
         requests: Sequence[Request],
         tokenizers: Sequence[Tokenizer],
     ) -> None:
-        """Begin; `features` is (windows, n_audio_ctx, width)."""
-        self._decoder = decoder
+        """Begin; `features` are (positions, width) of each window."""
+        self._decoder, device = decoder, features[0].device
         rows = list(zip(requests, tokenizers, strict=True))
         begun = [beginning(request.prompt, tokenizer, decoder.positions) for request, tokenizer in rows]
         suppressed = requests[0].options.suppress_tokens
-        self._rules = Rules(tokenizers[0], suppressed, decoder.vocabulary, features.device)
-        self._lengths = torch.tensor(list(map(len, begun)), device=features.device)
+        self._rules = Rules(tokenizers[0], suppressed, decoder.vocabulary, device)
+        self._lengths = torch.tensor(list(map(len, begun)), device=device)
         until = [self._rules.stamp(request.speech_until) for request in requests]
-        self._until = torch.tensor(until, device=features.device)
-        tokens = side_by_side(begun, features.device)
-        self._cache = decoder.listen(features, tokens.shape[1])
+        self._until = torch.tensor(until, device=device)
+        tokens = side_by_side(begun, device)
+        self._cache = decoder.listen(features, room_for(max(map(len, features))), tokens.shape[1])
         logits, silences = self._begin(tokens, tokenizers[0])
         self._windows = [
             _Window(*row, first, silence) for row, first, silence in zip(rows, begun, silences, strict=True)

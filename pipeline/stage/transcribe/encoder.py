@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,8 @@ from pipeline.stage.transcribe.attention import attend_all
 from pipeline.stage.transcribe.layers import Feedforward, SelfAttention, normed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whisper.model import AudioEncoder, ResidualAttentionBlock
 
     from pipeline.stage.transcribe.linear import Make
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
 class Encoder:
     """Log-mel windows in, features out; hidden states are summed in float32 whatever type the layers have.
 
-    On a CPU each window has a core to itself: two windows on a core each take six sevenths of the time that they
-    take one after the other on both.
+    A window is as long as its context: see mel.context. On a CPU each has a core to itself: two windows on a core
+    each take six sevenths of the time that they take one after the other on both.
     """
 
     def __init__(self, module: AudioEncoder, make: Make) -> None:
@@ -30,38 +33,56 @@ class Encoder:
         self._cores = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="encode")
 
-    def __call__(self, mels: torch.Tensor) -> torch.Tensor:
-        """Encode (windows, n_mels, 3000)."""
-        if mels.device.type != "cpu":
-            return self._encode(mels)
-        return torch.cat([self._side_by_side(group) for group in torch.split(mels, self._cores)])
+    def __call__(self, mels: torch.Tensor, contexts: Sequence[int]) -> list[torch.Tensor]:
+        """Encode so many positions of each of (windows, n_mels, 3000): (its context, width) each."""
+        encoded: dict[int, torch.Tensor] = {}
+        on_cpu = mels.device.type == "cpu"
+        encode = self._side_by_side if on_cpu else self._together
+        for rows in _by_length(contexts, self._cores) if on_cpu else _alike(contexts):
+            heard = [mels[row, :, : 2 * contexts[row]] for row in rows]
+            encoded |= zip(rows, encode(heard), strict=True)
+        return [encoded[row] for row in range(len(contexts))]
 
-    def _side_by_side(self, mels: torch.Tensor) -> torch.Tensor:
+    def _together(self, mels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encode windows of one length in one call."""
+        return list(self._encode(torch.stack(list(mels))))
+
+    def _side_by_side(self, mels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Encode at most as many windows as there are cores."""
         if len(mels) == 1:
-            return self._encode(mels)
-        windows = torch.split(mels, 1)
+            return self._together(mels)
         try:
-            encoded = self._pool.map(self._encode_on_its_share, windows, [len(mels)] * len(mels))
-            return torch.cat(list(encoded))
+            encoded = self._pool.map(self._encode_on_its_share, mels, [len(mels)] * len(mels))
+            return list(encoded)
         finally:
             torch.set_num_threads(self._cores)  # MKL has one number for all threads
 
-    def _encode_on_its_share(self, mels: torch.Tensor, windows: int) -> torch.Tensor:
+    def _encode_on_its_share(self, window: torch.Tensor, windows: int) -> torch.Tensor:
         torch.set_num_threads(self._cores // windows)
         with torch.inference_mode():
-            return self._encode(mels)
+            return self._encode(window[None])[0]
 
     def _encode(self, mels: torch.Tensor) -> torch.Tensor:
         module = self._module
         dtype = module.conv1.weight.dtype
         sound = gelu(module.conv2(gelu(module.conv1(mels.to(dtype))))).transpose(1, 2)
-        hidden = (
-            sound.float().contiguous() + module.positional_embedding
-        )  # all that follows keeps this layout
+        places = module.positional_embedding[: sound.shape[1]]
+        hidden = sound.float().contiguous() + places  # all that follows keeps this layout
         for layer in self._layers:
             hidden = layer(hidden)
         return normed(hidden, module.ln_post).to(dtype)
+
+
+def _by_length(contexts: Sequence[int], size: int) -> list[list[int]]:
+    """Return groups of windows, those of like length together, so that no core waits for another."""
+    rows = sorted(range(len(contexts)), key=contexts.__getitem__)
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+def _alike(contexts: Sequence[int]) -> list[list[int]]:
+    """Return the windows of each length."""
+    rows = sorted(range(len(contexts)), key=contexts.__getitem__)
+    return [list(group) for _, group in groupby(rows, contexts.__getitem__)]
 
 
 class _Layer:

@@ -89,7 +89,7 @@ class Quantized:
             _whole(rows * scales.reciprocal()), 1.0, MIDDLE, self._weight, self._scales, self._zeros,
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        return outputs.mul_(scales).add_(self._bias).view(*inputs.shape[:-1], -1)
+        return torch.addcmul(self._bias, outputs, scales, out=outputs).view(*inputs.shape[:-1], -1)
 
     def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs after GELU."""

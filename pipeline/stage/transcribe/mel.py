@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.engine import Request
 
 FRAMES = WINDOW_SAMPLES // HOP
+POSITIONS = FRAMES // 2  # of the encoder: 20 ms each
+SECOND = 50  # positions
+SILENCE_AFTER = 2  # seconds that the encoder hears after the sound, at least
+LEAST = 15 * SECOND  # positions: of fewer the decoder, which has never seen so few, makes repetitions
 FLOOR = -10.0  # log10 of whisper's smallest power
 DYNAMIC_RANGE = 8.0  # whisper clamps this far below the maximum
 
@@ -34,6 +38,18 @@ def framed(request: Request) -> NDArray[np.float32]:
 def content_frames(request: Request) -> int:
     """Return how many of the window's 3000 frames hold sound."""
     return request.frames if request.frames is not None else max(1, len(request.pcm) // HOP)
+
+
+def context(request: Request) -> int:
+    """Return how many positions of the encoder a window is worth: its sound, a little silence, in whole seconds.
+
+    In exact mode all of them, as in whisper. Otherwise most of the silence that whisper pads a window with is left
+    out: it costs as much as speech, and no fewer words are heard wrong with it.
+    """
+    if request.frames is not None:
+        return POSITIONS
+    seconds = -(-content_frames(request) // (2 * SECOND)) + SILENCE_AFTER
+    return min(POSITIONS, max(LEAST, seconds * SECOND))
 
 
 def log_mels(requests: Sequence[Request], n_mels: int, device: torch.device) -> torch.Tensor:

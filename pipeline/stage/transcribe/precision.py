@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.errors import BadOptionsError
+from pipeline.stage.transcribe.balance import balance
 from pipeline.stage.transcribe.linear import Packed, Plain, Quantized
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def apply(name: str, model: Whisper, report: Report) -> Make:
     Layer norms stay float32, as in whisper.
     """
     name = _chosen(name, model.device, report)
+    if name == "int8":
+        balance(model)
     for module in model.modules():
         if isinstance(module, LARGE):
             module.to(TYPES[name])

@@ -36,7 +36,7 @@ class Running:
     def __len__(self) -> int:
         return len(self._seats)
 
-    def join(self, seats: Sequence[Seat], features: torch.Tensor) -> None:
+    def join(self, seats: Sequence[Seat], features: Sequence[torch.Tensor]) -> None:
         """Let windows join; all of them are begun before the first one joins, so that none does where one fails."""
         begun = {alike: self._begin(seats, features, rows) for alike, rows in _by_kind(seats).items()}
         for alike, batch in begun.items():
@@ -67,10 +67,10 @@ class Running:
         self._seats.clear()
         self._batches.clear()
 
-    def _begin(self, seats: Sequence[Seat], features: torch.Tensor, rows: list[int]) -> Batch:
+    def _begin(self, seats: Sequence[Seat], features: Sequence[torch.Tensor], rows: list[int]) -> Batch:
         chosen = [seats[row] for row in rows]
         requests, tokenizers = [seat.request for seat in chosen], [seat.tokenizer for seat in chosen]
-        return Batch(self._decoder, features[rows], requests, tokenizers)
+        return Batch(self._decoder, [features[row] for row in rows], requests, tokenizers)
 
     def _close_empty(self) -> None:
         self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}

@@ -126,20 +126,20 @@ class WhisperEngine:
         made = replies(self._decoder, self._heads, windows)
         return [(each.request, reply) for each, reply in zip(windows, made, strict=True)]
 
-    def _encode(self, requests: Sequence[Request]) -> torch.Tensor:
+    def _encode(self, requests: Sequence[Request]) -> list[torch.Tensor]:
         """Return the encoder's output for each window, remembered from an earlier temperature or new."""
         new = [request for request in requests if id(request.pcm) not in self._encoded]
         if new:
-            self._remember(new, self._encoder(mel.blanked(self._mels(new), new)))
-        return torch.stack([self._encoded[id(request.pcm)] for request in requests])
+            self._remember(new, self._encoder(mel.blanked(self._mels(new), new), list(map(mel.context, new))))
+        return [self._encoded[id(request.pcm)] for request in requests]
 
-    def _seats(self, requests: Sequence[Request], features: torch.Tensor) -> list[Seat]:
+    def _seats(self, requests: Sequence[Request], features: Sequence[torch.Tensor]) -> list[Seat]:
         return [
             Seat(request, language, self._tokenizer(language, request.options.task))
             for request, language in zip(requests, self._languages(requests, features), strict=True)
         ]
 
-    def _remember(self, requests: Sequence[Request], features: torch.Tensor) -> None:
+    def _remember(self, requests: Sequence[Request], features: Sequence[torch.Tensor]) -> None:
         """Keep what the encoder made of a window for its next temperature, as long as its samples are kept."""
         for request, row in zip(requests, features, strict=True):
             self._encoded[id(request.pcm)] = row
@@ -148,21 +148,23 @@ class WhisperEngine:
     def _mels(self, requests: Sequence[Request]) -> torch.Tensor:
         return mel.log_mels(requests, self._whisper.dims.n_mels, self._whisper.device)
 
-    def _languages(self, requests: Sequence[Request], features: torch.Tensor) -> list[str]:
+    def _languages(self, requests: Sequence[Request], features: Sequence[torch.Tensor]) -> list[str]:
         known = [request.language for request in requests]
         if not self._whisper.is_multilingual:
             return ["en"] * len(requests)
         unknown = [row for row, language in enumerate(known) if language is None]
         if unknown:
-            detected = self._detect([requests[row] for row in unknown], features[unknown])
+            detected = self._detect([requests[row] for row in unknown], [features[row] for row in unknown])
             known = [language or detected.pop(0) for language in known]
         return [self._understood(language) for language in known]
 
-    def _detect(self, requests: Sequence[Request], features: torch.Tensor) -> list[str]:
+    def _detect(self, requests: Sequence[Request], features: list[torch.Tensor]) -> list[str]:
         """Detect languages in one batch; in exact mode on all 30 s, which the decoder may not be shown."""
         exact = [row for row, request in enumerate(requests) if request.frames is not None]
         if exact:
-            features[exact] = self._encoder(self._mels([requests[row] for row in exact]))
+            whole = self._encoder(self._mels([requests[row] for row in exact]), [mel.POSITIONS] * len(exact))
+            for row, each in zip(exact, whole, strict=True):
+                features[row] = each
         return detect(self._decoder, features, self._tokenizer(None, "transcribe"))
 
     def _understood(self, language: str | None) -> str:

@@ -134,7 +134,7 @@ def test_windows_aligned_together_are_as_whisper_aligns_each(model: Whisper) -> 
         Spoken(words.text_of(row, tokenizer), tokenizer, length)
         for row, tokenizer, length in zip(rows, tokenizers, frames, strict=True)
     ]
-    cache = decoder.listen(features, 1)
+    cache = decoder.listen(features, 1500, 1)
     found = align(decoder, alignment_heads(model), [cache.sound(at) for at in range(4)], spoken)
 
     for number, (row, asked, tokenizer) in enumerate(zip(rows, requests, tokenizers, strict=True)):
@@ -194,7 +194,7 @@ def test_where_nothing_was_said_there_are_no_words(model: Whisper) -> None:
         Decoder(copy.deepcopy(model.decoder), Plain),
         tokenizer_for(model, "fr", "transcribe"),
     )
-    begin, sound = tokenizer.timestamp_begin, decoder.listen(torch.randn(1, 1500, 64), 1).sound(0)
+    begin, sound = tokenizer.timestamp_begin, decoder.listen(torch.randn(1, 1500, 64), 1500, 1).sound(0)
     said = [[begin, begin + 50], [begin, *tokenizer.encode(" Oui, oui"), begin + 50]]
     asked = request(seek=0, last_speech=0.0)
     windows = [

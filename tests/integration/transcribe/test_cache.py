@@ -16,8 +16,8 @@ def recalled(beginnings: list[int], number_type: torch.dtype) -> torch.Tensor:
         made = [torch.randn(HEADS, count, WIDTH, generator=each).to(number_type) for each in lot]
         return torch.stack(made)
 
-    sound = torch.zeros(len(beginnings), HEADS, 1, WIDTH, dtype=number_type)
-    cache = Cache([(sound, sound)], max(beginnings))
+    sound = torch.zeros(1, HEADS, len(beginnings), WIDTH, dtype=number_type)
+    cache = Cache([(sound, sound)], [1] * len(beginnings), 1, max(beginnings))
     said = vectors(256)[:, :, : max(beginnings)]
     cache.recall(0, said, said, said)
     cache.begun(beginnings)

@@ -221,7 +221,7 @@ def test_a_window_that_has_ended_costs_nothing(
 
 def test_beams_of_a_window_share_what_was_heard(decoder: Decoder, features: torch.Tensor) -> None:
     """Its keys and values are there once, and the prompt's too."""
-    cache = decoder.listen(features, 3)
+    cache = decoder.listen(features, 1500, 3)
     cache.begun([3] * 7)
     cache.grow(torch.zeros(7, 5, dtype=torch.long))
 
@@ -244,9 +244,23 @@ def test_features_are_whispers(model: Whisper) -> None:
     mels = torch.randn(2, 80, 3000, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = model.encoder(mels)
-        encoded = Encoder(copy.deepcopy(model.encoder), Plain)(mels)
+        encoded = torch.stack(Encoder(copy.deepcopy(model.encoder), Plain)(mels, [1500, 1500]))
 
     assert torch.allclose(expected, encoded, atol=1e-3)
+
+
+def test_windows_of_unlike_length_share_a_batch(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Each hears its own sound to the end and nothing after it."""
+    heard = [
+        each[:length] for each, length in zip(features, (750, 1500, 800, 1100, 751, 1499, 900), strict=True)
+    ]
+    rows = requests(*SEARCHES["beam"])
+
+    expected = [tuple(whispers(model, *pair).tokens) for pair in zip(heard, rows, strict=True)]
+
+    assert expected == [each.tokens for each in ours(model, decoder, heard, rows)]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
@@ -255,11 +269,13 @@ def test_company_changes_nothing_in_the_encoder(model: Whisper, precision: str) 
     chosen = copy.deepcopy(model)
     torch.set_num_threads(2)
     encoder = Encoder(chosen.encoder, apply(precision, chosen, lambda *_: None))
-    mels = torch.randn(3, 80, 3000, generator=torch.Generator().manual_seed(1))
+    mels, contexts = torch.randn(3, 80, 3000, generator=torch.Generator().manual_seed(1)), [1500, 750, 1100]
     with torch.inference_mode():
-        together, alone = encoder(mels), torch.cat([encoder(each) for each in torch.split(mels, 1)])
+        together = encoder(mels, contexts)
+        alone = [encoder(each[None], [context])[0] for each, context in zip(mels, contexts, strict=True)]
 
-    assert torch.equal(together, alone)
+    assert [len(each) for each in together] == contexts
+    assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
 
@@ -274,7 +290,7 @@ def test_whole_tiles_and_the_rest_are_attended_to() -> None:
 
 def test_what_no_hypothesis_remembers_is_cleared_away(decoder: Decoder, features: torch.Tensor) -> None:
     """So five beams that all grew from one need little more room than one."""
-    cache = decoder.listen(features, 3)
+    cache = decoder.listen(features, 1500, 3)
     cache.begun([3] * 7)
     cache.grow(torch.zeros(7, 5, dtype=torch.long))
     for _ in range(40):

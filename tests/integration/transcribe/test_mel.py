@@ -78,3 +78,16 @@ def test_one_sample_is_a_window(talk: np.ndarray) -> None:
     """Shorter than one frame, it still has one."""
     assert mel.content_frames(request(talk[:1])) == 1
     assert mel.log_mels([request(talk[:1])], 80, CPU).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "positions"), [(0.5, 750), (12.9, 750), (13.1, 800), (20, 1100), (28.5, 1500), (30, 1500)]
+)
+def test_little_silence_is_heard_after_a_short_window(seconds: float, positions: int) -> None:
+    """In whole seconds, two at least where there is room, and never less than the decoder can follow."""
+    assert mel.context(request(np.zeros(int(seconds * 16_000), np.float32))) == positions
+
+
+def test_exact_windows_are_heard_as_whisper_hears_them() -> None:
+    """With all the silence after them."""
+    assert mel.context(request(np.zeros(480_400, np.float32), frames=100)) == mel.POSITIONS

@@ -72,13 +72,13 @@ def test_a_window_is_what_whisper_makes_of_it(
     """Same tokens, times and figures as whisper.transcribe, with every decoding option."""
     torch.manual_seed(7)
     expected = openai_whisper.transcribe(
-        tiny_model, noises[1], language="fr", task=options.task, temperature=temperature, fp16=False,
+        tiny_model, noises[2], language="fr", task=options.task, temperature=temperature, fp16=False,
         beam_size=options.beam_size, best_of=options.best_of, patience=options.patience,
         length_penalty=options.length_penalty, suppress_tokens=options.suppress_tokens,
         no_speech_threshold=None,
     )["segments"]  # fmt: skip
     first = [segment for segment in expected if segment["seek"] == 0]
-    (reply,) = transcribe(engine, [request(noises[1], options, temperature=temperature, seed=7)])
+    (reply,) = transcribe(engine, [request(noises[2], options, temperature=temperature, seed=7)])
 
     for segment, ours in zip(first, reply.segments, strict=True):
         assert tuple(segment["tokens"]) in (
@@ -164,7 +164,7 @@ def test_a_language_does_not_depend_on_windows_of_exact_mode(
     engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those are detected on 30 s, the others on what the decoder is shown."""
-    seen: list[torch.Tensor] = []
+    seen: list[list[torch.Tensor]] = []
     monkeypatch.setattr(
         "pipeline.stage.transcribe.whisper.detect",
         lambda _decoder, features, _tokenizer: seen.append(features) or ["fr"] * len(features),
@@ -176,7 +176,7 @@ def test_a_language_does_not_depend_on_windows_of_exact_mode(
     transcribe(engine, [exact])
     transcribe(engine, [batched, exact])
 
-    assert torch.equal(seen[2], torch.cat(seen[:2]))
+    assert all(torch.equal(*pair) for pair in zip(seen[2], [*seen[0], *seen[1]], strict=True))
 
 
 def test_a_language_that_the_model_lacks_is_refused(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
@@ -190,7 +190,7 @@ def test_a_window_is_encoded_once_for_all_temperatures(
 ) -> None:
     """Falling back costs decoding only."""
     transcribe(engine, [request(noises[0])])
-    monkeypatch.setattr(engine, "_encoder", lambda _: pytest.fail("encoded again"))
+    monkeypatch.setattr(engine, "_encoder", lambda *_: pytest.fail("encoded again"))
 
     assert transcribe(engine, [request(noises[0], temperature=0.2)])[0].temperature == 0.2
 
@@ -212,7 +212,7 @@ def test_out_of_memory_has_a_name_of_its_own(
 ) -> None:
     """Whatever torch calls it; the engine can be used again at once."""
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_encoder", lambda _: torch.empty(1 << 60))
+        patch.setattr(engine, "_encoder", lambda *_: torch.empty(1 << 60))
         with pytest.raises(OutOfMemory):
             transcribe(engine, [request(noises[0])])
 
