@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FIRST_DELAY_S = 4.0
 LONGEST_DELAY_S = 300.0
 JITTER = 0.25
+WORKER_LOST = "worker_lost"
 SPREAD_S = 5.0  # over which the files that waited at the start of the core come back
 
 
@@ -25,9 +26,13 @@ class Retries:
         self._due: dict[int, float] | None = None  # None until the first step has read what waited before
 
     def later(self, file: MediaFile, now: float) -> None:
-        """Have this file queued again after a delay that doubles with each attempt."""
+        """Have this file queued again after a delay that doubles with each attempt.
+
+        The first stage that is lost with it costs none: finding that out took long enough.
+        """
         delay = min(FIRST_DELAY_S * 2.0 ** max(0, file.attempts - 1), LONGEST_DELAY_S)
-        self._waiting(now)[file.id] = now + delay * _around_one()
+        at_once = file.attempts <= 1 and file.error is not None and file.error.code == WORKER_LOST
+        self._waiting(now)[file.id] = now if at_once else now + delay * _around_one()
 
     def step(self, now: float) -> None:
         """Queue again what is due."""

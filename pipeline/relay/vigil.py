@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pipeline.relay.messages import Cancel, Ping
+from pipeline.relay.retries import WORKER_LOST
 
 if TYPE_CHECKING:
     from pipeline.relay.links import Board, Link
@@ -40,7 +41,7 @@ class Vigil:
         if link.is_lost(now):
             logger.warning("stage %s fell silent", link.worker)
             self._board.part(
-                link, "transient", "worker_lost", f"stage {link.worker} was lost while it had this file"
+                link, "transient", WORKER_LOST, f"stage {link.worker} was lost while it had this file"
             )
         elif link.is_stalled(now):
             self._take_back(link)

@@ -98,14 +98,14 @@ def test_an_address_in_use_is_told_in_words(bench: Bench) -> None:
 
 
 def test_a_silent_stage_is_lost_and_its_file_is_tried_again_charged(bench: Bench, stage: FakeStage) -> None:
-    """Four heartbeats without a word, and the lease is taken back."""
+    """Four heartbeats without a word, and another stage may have the file at once."""
     file = bench.add()
     stage.take()
     began = bench.now
     while bench.dispatch.stages:
         bench.step(2.0)
     assert 8.0 <= bench.now - began <= 12.0
-    assert bench.file(file).state is FileState.RETRY_WAIT
+    assert bench.file(file).state is FileState.QUEUED
     assert bench.file(file).error.code == "worker_lost"
     assert bench.file(file).attempts == 1
     assert bench.dispatch.stages == []
@@ -122,7 +122,19 @@ def test_a_stage_whose_process_is_gone_is_lost_sooner(bench: Bench, stage: FakeS
         time.sleep(0.02)  # for the connection to close
         bench.step(1.0)
     assert bench.now - began <= 5.0
-    assert bench.file(file).state is FileState.RETRY_WAIT
+    assert bench.file(file).state is FileState.QUEUED
+
+
+def test_the_second_stage_that_is_lost_with_a_file_costs_it_a_wait(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
+    """Perhaps it is the file."""
+    file = bench.add()
+    for expected in (FileState.QUEUED, FileState.RETRY_WAIT):
+        stages(credit=1).take()
+        while bench.dispatch.stages:
+            bench.step(2.0)
+        assert bench.file(file).state is expected
 
 
 def test_a_stage_that_answers_pings_is_kept(bench: Bench, stage: FakeStage) -> None:
