@@ -1,6 +1,7 @@
 """`python -m tests.torture.times`: how long recovery takes, with the program's own times and a fake engine.
 
 child     a transcriber is killed -> its file is leased again
+machine   a stage falls silent while its connection stands -> a file that it had is leased by another one
 stop      SIGTERM -> exit, with a file in progress; no attempt is charged
 core      a core is killed -> the next one answers and is ready, with 100,000 rows in the queue
 """
@@ -20,9 +21,10 @@ from pipeline.queue.database import open_database
 from pipeline.queue.records import NewFile
 from pipeline.queue.store import TaskStore
 from pipeline.tasks import FileState, Fingerprint, Source
-from tests.acceptance.harness import Service, tone, until
+from tests.acceptance.harness import Service, free_port, tone, until
 from tests.torture.afterwards import Afterwards
 from tests.torture.arena import Arena
+from tests.torture.zombies import FILES, Zombie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,6 +70,28 @@ def _leases(rig: Rig) -> int:
 
 def _done(rig: Rig) -> int:
     return sum(row["state"] == "done" for row in Afterwards.read(rig.database_url).files)
+
+
+def machine(arena: Arena, count: int) -> list[float]:
+    """Have a second stage fall silent, each time on a service of its own."""
+    return [_silence(arena, number) for number in range(count)]
+
+
+def _silence(arena: Arena, number: int) -> float:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    rig = arena.rig(f"machine-{number}", env=SLOWLY, flags=("--relay_bind", endpoint))
+    for each in range(FILES):
+        tone(rig.root / "a" / f"{each}.wav", 0.2, 200.0 + each)
+    zombie = Zombie(rig, endpoint, arena.zygote.env)
+    try:
+        assert rig.serve(PATIENCE_S)
+        zombie.wait_for_leases()
+        silent = zombie.fall_silent()
+        assert rig.until(zombie.has_heirs, PATIENCE_S)
+        return time.monotonic() - silent
+    finally:
+        zombie.close()
+        rig.end()
 
 
 def stop(arena: Arena, count: int) -> list[float]:
@@ -134,7 +158,12 @@ def _skipped(number: int) -> NewFile:
     return NewFile(path=b"old/%d.wav" % number, fingerprint=seen, state=FileState.SKIPPED, options={})
 
 
-MEASURED: Mapping[str, Callable[[Arena, int], list[float]]] = {"child": child, "stop": stop, "core": core}
+MEASURED: Mapping[str, Callable[[Arena, int], list[float]]] = {
+    "child": child,
+    "machine": machine,
+    "stop": stop,
+    "core": core,
+}
 
 
 @click.command()

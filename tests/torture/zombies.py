@@ -83,12 +83,28 @@ class Zombie:
 
     def die_for_a_while(self, after: float) -> None:
         """Stop once it has leases, until they are somebody else's."""
-        self._rig.until(self._leases, PATIENCE_S)
+        self.wait_for_leases()
         time.sleep(after)
-        self._process.send_signal(signal.SIGSTOP)
-        self._stale = set(self._leases())
+        self.fall_silent()
         self._rig.until(lambda: not self._leases(), PATIENCE_S)
         self._process.send_signal(signal.SIGCONT)
+
+    def wait_for_leases(self) -> None:
+        """Wait until it has been given something to do."""
+        assert self._rig.until(self._leases, PATIENCE_S)
+
+    def fall_silent(self) -> float:
+        """Stop it; return when, in monotonic seconds."""
+        self._process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        self._stale = set(self._leases())
+        return stopped
+
+    def has_heirs(self) -> bool:
+        """Tell whether somebody else has leased a file that it had."""
+        attempts = Afterwards.read(self._rig.database_url).attempts
+        heirs = {(file_id, token + 1) for file_id, token in self._stale}
+        return any((each["file_id"], each["token"]) in heirs for each in attempts)
 
     def wait_for_answers(self) -> int:
         """Wait until it was answered for what it had finished; return how many results were refused."""
