@@ -1,6 +1,6 @@
 """Exchanges directories and files of a workdir for links that lead out of it, again and again, each time atomically.
 
-    python -m tests.hostile.swapper WORKDIR SEED
+    python -m tests.hostile.swapper WORKDIR SEED RESTS
 
 Ends with the process that started it, or when it is killed. `swapped` makes the tree that it works on.
 """
@@ -49,7 +49,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.away")
 
 
-def swap(workdir: Path, seed: str) -> None:
+def swap(workdir: Path, seed: str, rests: float) -> None:
     """Exchange one of the three for its link and back, for ever; rest in between as long as chance will have it."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     places = [_place(workdir / name) for name in (FOLDER, DEEP, SOUND)]
@@ -57,7 +57,7 @@ def swap(workdir: Path, seed: str) -> None:
         folder, name = chance.choice(places)
         for rest in (AWAY_S, THERE_S):
             _LIBC.renameat2(folder, os.fsencode(name), folder, os.fsencode(_beside(Path(name))), EXCHANGE)
-            time.sleep(chance.random() * chance.choice((0, rest)))
+            time.sleep(chance.random() * chance.choice((0, rest * rests)))
 
 
 def _place(path: Path) -> tuple[int, str]:
@@ -66,10 +66,10 @@ def _place(path: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def swapping(workdir: Path, seed: int) -> Iterator[None]:
-    """Have a process of its own swap meanwhile."""
+def swapping(workdir: Path, seed: int, rests: float = 1.0) -> Iterator[None]:
+    """Have a process of its own swap meanwhile, with rests so many times as long."""
     swapper = subprocess.Popen(
-        [sys.executable, "-m", "tests.hostile.swapper", str(workdir), str(seed)], cwd=ROOT
+        [sys.executable, "-m", "tests.hostile.swapper", str(workdir), str(seed), str(rests)], cwd=ROOT
     )
     try:
         yield
@@ -94,4 +94,4 @@ def _digest(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    swap(Path(sys.argv[1]), sys.argv[2])
+    swap(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.at_length, pytest.mark.timeout(900)]
 
 GOOD = 20
 SWAPS_S = 60.0
+SLOWLY = 50.0  # a directory in constant flux is never quiet
 RESTS = 20  # rounds in which nothing is rewritten, so that something ends
 LISTING = re.compile(
     r" getdents64\(| openat\(AT_FDCWD<.*O_DIRECTORY\) = |<\.\.\. openat resumed>\) += \d+<[^>]*/(talks|deep)>$"
@@ -101,7 +102,7 @@ def test_the_service_stays_inside_while_links_are_swapped(
     running.command[:0] = [str(STRACE), *STEPS_ASIDE, "-e", WATCHED, "-o", str(trace)]
     folders = {path: os.open((workdir / os.fsdecode(path)).parent, os.O_RDONLY) for path in SOURCES}
     running.start()
-    with swapping(workdir, seed):
+    with swapping(workdir, seed, SLOWLY):
         done, rounds = kept_busy(running, folders, time.monotonic() + SWAPS_S)
     assert running.stop() == 0
     assert as_it_is(withheld) == before
