@@ -22,18 +22,10 @@ _UNFINISHED = " <unfinished ...>"
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)", re.DOTALL)
 _NEXT = re.compile(r'"/next/(.*?)"')
 _LIMIT = re.compile(r"(RLIMIT_\w+), \{rlim_cur=([^,]+)")
-_READING = {
-    "stat",
-    "lstat",
-    "newfstatat",
-    "statx",
-    "access",
-    "faccessat",
-    "faccessat2",
-    "readlink",
-    "readlinkat",
-}
-_LIVING = _READING | {"getcwd", "exit", "exit_group", "wait4", "kill", "tgkill", "rt_sigreturn", "arch_prctl"}
+_LIVING = {
+    "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
+    "exit", "exit_group", "wait4", "kill", "tgkill", "rt_sigreturn", "arch_prctl",
+}  # fmt: skip
 _LOADING = re.compile(
     r"/etc/ld\.so\.cache|/.*\.so(\.[0-9.]+)?|/usr/share/zoneinfo/.*|/proc/sys/vm/overcommit_memory"
 )  # libc itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.hostile.forge.case import LIST, Case, outside
@@ -54,7 +54,7 @@ def cases() -> Iterator[Case]:
         yield Case(name, _writer(text), LIST)
 
 
-def _writer(text: str):  # noqa: ANN202 - a function of a path
+def _writer(text: str) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         path.write_text(text.format(secret=outside(path) / WITHHELD, nowhere=NOWHERE), encoding="utf-8")
 
