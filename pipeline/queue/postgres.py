@@ -107,9 +107,9 @@ class Fuse:
 
 def engine(url: URL, prepare: Callable[[Any], None], *, size: int, more: int) -> Engine:
     """Return an engine; `prepare` gets every new connection first. Lost ones are replaced before they are lent."""
-    words = {name: value for name, value in CONNECTING.items() if name not in url.query}
+    ours = {name: value for name, value in CONNECTING.items() if name not in url.query}
     try:
-        made = create_engine(url, connect_args=words, pool_size=size, max_overflow=more, pool_pre_ping=True)
+        made = create_engine(url, connect_args=ours, pool_size=size, max_overflow=more, pool_pre_ping=True)
     except ImportError as error:
         raise EnvironmentUnusableError(f"PostgreSQL as the queue needs psycopg ({error}): {EXTRA}") from error
 
