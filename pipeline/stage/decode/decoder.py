@@ -46,9 +46,7 @@ _SAID = {
     "moov atom not found": CorruptError,  # a recorder that died before it wrote the index
     "Cannot allocate memory": CorruptError,  # our limit: no recording needs so much
 }
-_DOUBTFUL = (
-    "Input/output error"  # FFmpeg says so of a file that cannot be read, and of one that ends amid a header
-)
+_DOUBTFUL = "Input/output error"  # said of a file that cannot be read, and of one that ends amid a header
 
 
 class Decoder:
