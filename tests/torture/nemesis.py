@@ -95,6 +95,7 @@ def _make_peace(rig: Rig, user: User, harm: Harm) -> list[Finding]:
     """Heal, and wait until the judge has nothing to say; return what it says in the end."""
     user.finish()
     harm.heal()
+    user.mend()
     deadline = time.monotonic() + PEACE_S
     with suppress(GoneError):
         rig.ask("POST", "/rescan")

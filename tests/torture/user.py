@@ -31,6 +31,7 @@ class User:
         self._chance = chance
         self._made = 0
         self._writers: dict[Path, threading.Thread] = {}
+        self._slow: list[bytes] = []
         self._outside = rig.folder / "outside"
         self.gone: set[str] = set()
         self.deeds: tuple[Callable[[], None], ...] = (
@@ -49,6 +50,7 @@ class User:
         self._back(path)
         writer = threading.Thread(target=_write_slowly, args=(path, raw, pauses, self._chance.random() < 0.5))
         self._writers[path] = writer
+        self._slow.append(raw)
         writer.start()
 
     def rename(self) -> None:
@@ -99,6 +101,14 @@ class User:
         """Let the slow writers end."""
         for writer in self._writers.values():
             writer.join()
+
+    def mend(self) -> None:
+        """Copy again what a full disk, or a mount that went, has cut short."""
+        for path in self._rig.root.rglob("*.wav"):
+            there = path.read_bytes()
+            whole = next((raw for raw in self._slow if there != raw and there in raw), None)
+            if whole is not None:
+                path.write_bytes(whole)
 
     def _post(self, folder: str) -> None:
         with suppress(GoneError):

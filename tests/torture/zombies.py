@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from tests.torture.rig import Rig
 
 ROUNDS = 10_000
-FILES = 30
-PATIENCE_S = 40.0
-SLOWLY = {"WHISPER_FAKE_DELAY": "0.15", "WHISPER_FAKE_BATCH": "8"}  # so that its leases are out for a while
+FILES = 60
+PATIENCE_S = 60.0
+LOOK_S = 0.25  # at the database
+SLOWLY = {"WHISPER_FAKE_DELAY": "0.05", "WHISPER_FAKE_BATCH": "16"}  # so that its leases are out for a while
 
 
 def points(_arena: Arena, seed: int) -> list[int]:
@@ -86,7 +87,7 @@ class Zombie:
         self.wait_for_leases()
         time.sleep(after)
         self.fall_silent()
-        self._rig.until(lambda: not self._leases(), PATIENCE_S)
+        self._rig.until(lambda: not self._leases(), PATIENCE_S, LOOK_S)
         self._process.send_signal(signal.SIGCONT)
 
     def wait_for_leases(self) -> None:
