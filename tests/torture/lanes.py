@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tests.postgres import binaries
 from tests.torture import nemesis, power, syscalls, zombies
 from tests.torture.arena import Arena
+from tests.torture.ledger import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.torture.ledger import Ledger, Trial
+    from tests.torture.ledger import Ledger
 
 logger = logging.getLogger("torture")
 
@@ -105,12 +106,20 @@ class Run:
     def _do(self, point: Any) -> None:
         if self._is_over:
             return
-        trial = self._lane.trial(self._arena, point)
+        trial = self._fenced(point)
         with self._keeping:
             self._ledger.add(trial)
             self._found = self._found or bool(trial.findings)
         for finding in trial.findings:
             logger.error("%s | %s | %s", trial.lane, trial.point, finding)
+
+    def _fenced(self, point: Any) -> Trial:
+        """Make one trial; one that fails by itself, and not by what it found, ends no other."""
+        try:
+            return self._lane.trial(self._arena, point)
+        except Exception as error:
+            logger.exception("%s | %s", self._arena.name, point)
+            return Trial(self._arena.name, str(point), 0, 0.0, (f"no trial: {error!r}",))
 
     @property
     def _is_over(self) -> bool:

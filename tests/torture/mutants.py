@@ -28,7 +28,7 @@ logger = logging.getLogger("mutants")
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 300
 LANES = "torture "
-QUIET = ("-x", "-q", "-p", "no:cacheprovider", "--timeout", "60")
+QUIET = ("-x", "-q", "-p", "no:cacheprovider", "--timeout", "40")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Cut:
         return f"after change {self.after}, {self.lost} lost, seed {self.seed}"
 
 
+_ONE_AT_A_TIME = threading.Lock()  # Alembic has one environment for the whole process
 _RECORDINGS: dict[str, Recording] = {}  # by arena: points makes one, trials replay it
 
 
@@ -108,7 +110,8 @@ def _told(recording: Recording, after: int) -> list[Acknowledged]:
 def _judge(root: Path, told: Sequence[Acknowledged]) -> list[Finding]:
     """Recover; then all that is begun may be unfinished, but what is there is whole and what was said is so."""
     url = f"sqlite:///{root / '.whisper' / 'queue.db'}"
-    _recover(root, url)
+    with _ONE_AT_A_TIME:
+        _recover(root, url)
     after = Afterwards.read(url)
     sources = {os.fsdecode(path.relative_to(root)) for path in root.rglob("*.wav")}
     done = {row["path"] for row in after.files if row["state"] == "done"}
