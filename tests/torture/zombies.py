@@ -141,7 +141,8 @@ class Zombie:
         ]
 
     def _refused(self) -> int:
-        return sum(outcome == "stale" for *_, outcome in self._said())
+        """Count the leases whose results were refused; one that is sent again is refused again."""
+        return len({(file_id, token) for _, token, file_id, outcome in self._said() if outcome == "stale"})
 
     def _said(self) -> list[tuple[int, int, int, str]]:
         return [tuple(json.loads(line)) for line in _text(self._answers).splitlines()]

@@ -256,6 +256,29 @@ def test_when_sqlite_rolls_back_by_itself_the_whole_group_hears_of_it(database: 
     database.write(set_epoch(6))
 
 
+@pytest.mark.parametrize("took_place", [True, False])
+def test_a_commit_that_fails_counts_when_it_took_place_all_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, took_place: bool
+) -> None:
+    """SQLite reports the folder's flush that fails once the journal is gone: everybody sees that commit."""
+
+    def commit(connection: sqlite3.Connection) -> None:
+        if took_place:
+            connection.commit()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    database.write(set_epoch(1))
+    with monkeypatch.context() as failing:
+        failing.setattr(database._backend.writers.dialect, "do_commit", commit)
+        if took_place:
+            database.write(set_epoch(2))
+        else:
+            with pytest.raises(Exception, match="disk I/O error"):
+                database.write(set_epoch(2))
+    with database.read() as connection:
+        assert epoch(connection) == (2 if took_place else 1)
+
+
 def test_a_broken_constraint_is_a_conflict(database: Database) -> None:
     with pytest.raises(ConflictError):
         database.write(lambda c: c.exec_driver_sql("INSERT INTO meta (id, epoch) VALUES (2, 1)"))
