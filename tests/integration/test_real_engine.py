@@ -13,7 +13,7 @@ import whisper as openai_whisper
 from pipeline.errors import ModelUnavailableError
 from pipeline.options import Options
 from pipeline.stage.transcribe.checkpoint import read
-from pipeline.stage.transcribe.engine import Reply, Request
+from pipeline.stage.transcribe.engine import WINDOW_SAMPLES, Reply, Request
 from pipeline.stage.transcribe.weights import DEFAULT_CACHE, Checkpoint, ensure
 from pipeline.stage.transcribe.whisper import WhisperEngine, load
 from tests.engine import transcribe
@@ -65,8 +65,9 @@ def test_two_languages_in_one_batch_are_each_understood(engine: WhisperEngine) -
 
 
 def test_segments_and_words_are_whispers_own(engine: WhisperEngine, checkpoint: Checkpoint) -> None:
-    """Beam search with words: the same text and the same times as whisper.transcribe."""
-    pcm = decoded("english/jfk.flac")
+    """Beam search with words, of a whole window: the same text and the same times as whisper.transcribe."""
+    speech = decoded("english/jfk.flac")
+    pcm = np.pad(speech, (0, WINDOW_SAMPLES - len(speech)))
     options = Options(word_timestamps=True)
     (reply,) = transcribe(engine, [Request(pcm=pcm, options=options, language="en", temperature=0.0)])
     expected = openai_whisper.transcribe(
