@@ -13,7 +13,7 @@ from pipeline.stage.transcribe.rules import NEVER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEP = 750  # positions: windows share a cache whose rooms for what they heard are as long, in these steps
+STEP = 500  # positions: windows share a cache whose rooms for what they heard are as long, in these steps
 ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
 WIDE = 192  # and from here on in these: MKL sums more float32 numbers in parts, which lie elsewhere in 256 and 320
 

@@ -21,7 +21,7 @@ FRAMES = WINDOW_SAMPLES // HOP
 POSITIONS = FRAMES // 2  # of the encoder: 20 ms each
 SECOND = 50  # positions
 SILENCE_AFTER = 2  # seconds that the encoder hears after the sound, at least
-LEAST = 15 * SECOND  # positions: of fewer the decoder, which has never seen so few, makes repetitions
+LEAST = 20 * SECOND  # positions: of fewer the decoder, which has never seen so few, begins to repeat itself
 FLOOR = -10.0  # log10 of whisper's smallest power
 DYNAMIC_RANGE = 8.0  # whisper clamps this far below the maximum
 

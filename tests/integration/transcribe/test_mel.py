@@ -81,7 +81,7 @@ def test_one_sample_is_a_window(talk: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "positions"), [(0.5, 750), (12.9, 750), (13.1, 800), (20, 1100), (28.5, 1500), (30, 1500)]
+    ("seconds", "positions"), [(0.5, 1000), (17.9, 1000), (18.1, 1050), (20, 1100), (28.5, 1500), (30, 1500)]
 )
 def test_little_silence_is_heard_after_a_short_window(seconds: float, positions: int) -> None:
     """In whole seconds, two at least where there is room, and never less than the decoder can follow."""
