@@ -4,8 +4,8 @@
         │
         ▼
     ingest ──▶ queue ──▶ relay ──▶ stage ──▶ relay ──▶ talk.txt .srt .vtt .tsv .json
-    settle     SQLite    ZeroMQ    FFmpeg    commit          │
-                                   Whisper                   ▼
+    settle     SQLite,   ZeroMQ    FFmpeg    commit          │
+               PostgreSQL          Whisper                   ▼
                                                     status: GET /monitoring
 
 ingest   how work arrives: watcher, rescans and the one door, intake.submit
@@ -13,6 +13,7 @@ queue    where work waits: tasks and files, every statement, every guard
 relay    how work travels: leases, messages, and outputs put in place
 stage    where work is done: a process of its own with the model in a child it can kill
 
+descent   directories opened part by part, no link followed
 errors    what can go wrong, in words          languages  whisper's table of names
 formats   segments as txt, srt, vtt, tsv, json  logs       log lines
 mounts    local or remote                      options    what may be asked of one transcription

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.descent import descended
 from pipeline.options import FORMATS
 from pipeline.provenance import Provenance, is_sealed, open_regular, read_provenance
 from pipeline.tasks import Fingerprint, display
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NAME_MAX = 255  # bytes in a file's name on every usual file system
 STATUS_JSON = b"transcription-status.json"
 STATUS_TXT = b"transcription-status.txt"
@@ -103,15 +103,8 @@ def opened_directory(base: bytes, relative: bytes) -> Iterator[int]:
 
     Raises OSError; ELOOP where a link leads out of `base` or was put there just now.
     """
-    fd = os.open(os.path.realpath(base), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in real_parts(base, relative):
-            inner = os.open(part, DIRECTORY, dir_fd=fd)
-            os.close(fd)
-            fd = inner
-        yield fd
-    finally:
-        os.close(fd)
+    with descended(os.path.realpath(base), real_parts(base, relative)) as directory:
+        yield directory
 
 
 def real_parts(base: bytes, relative: bytes) -> list[bytes]:

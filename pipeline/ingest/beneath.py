@@ -8,6 +8,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.descent import descended
 from pipeline.errors import BadPathError, NotFoundError
 from pipeline.tasks import Fingerprint, display
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = b"."
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold us up
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
@@ -133,15 +133,8 @@ def opened_directory(root: bytes, path: bytes) -> Iterator[int]:
     """Open a directory below the workdir, part by part, following no link. Raises OSError."""
     if b".." in path.split(b"/"):
         raise OSError(errno.ELOOP, "the path leaves the workdir", path)
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in () if path == ROOT else path.split(b"/"):
-            inner = os.open(part, _DIRECTORY, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
+    with descended(root, () if path == ROOT else path.split(b"/")) as directory:
+        yield directory
 
 
 def _canonical(root: bytes, path: bytes) -> bytes:

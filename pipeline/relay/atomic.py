@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pipeline import outputs
-from pipeline.outputs import DIRECTORY, TEMPORARY_SUFFIX, split, temporary_name
+from pipeline.descent import DIRECTORY
+from pipeline.outputs import TEMPORARY_SUFFIX, split, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,6 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
+from pipeline.descent import descended
 from pipeline.errors import (
     ChangedError,
     CorruptError,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HASH_BLOCK = 1 << 20
-_FOLLOW_NOTHING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO must not wait for its writer
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 _DENIED = {errno.EACCES, errno.EPERM}
 _LEAVES = {errno.ELOOP, errno.EXDEV}
@@ -124,16 +126,8 @@ class Source:
         if not resolved.startswith(self._root.rstrip(b"/") + b"/"):
             raise OSError(errno.EXDEV, "outside the workdir")
         *folders, name = os.path.relpath(resolved, self._root).split(b"/")
-        folder = os.open(self._root, os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for each in folders:
-                inner = os.open(each, _FOLLOW_NOTHING | os.O_DIRECTORY, dir_fd=folder)
-                os.close(folder)
-                folder = inner
-            # O_NONBLOCK: opening a FIFO must not wait for its writer
-            return self._regular(os.open(name, _FOLLOW_NOTHING | os.O_NONBLOCK, dir_fd=folder))
-        finally:
-            os.close(folder)
+        with descended(self._root, folders) as folder:
+            return self._regular(os.open(name, _FILE, dir_fd=folder))
 
     def _regular(self, fd: int) -> int:
         if stat.S_ISREG(os.fstat(fd).st_mode):

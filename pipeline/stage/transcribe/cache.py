@@ -78,10 +78,8 @@ class Cache:
 
     def sound(self, window: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return copies of a window's keys and values of the sound: (layers, heads, positions, width)."""
-        length = self._contexts[window]
-        return self.heard_keys[:, window, :, :length].clone(), self.heard_values[
-            :, window, :, :length
-        ].clone()
+        heard = (slice(None), window, slice(None), slice(self._contexts[window]))
+        return self.heard_keys[heard].clone(), self.heard_values[heard].clone()
 
     def recall(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Return what new entries find among those they see, themselves included; see Memory."""
@@ -167,11 +165,11 @@ def room_for(positions: int) -> int:
     return -(-positions // STEP) * STEP
 
 
-def _apart(heard: Sequence[torch.Tensor], lengths: Sequence[int], room: int) -> torch.Tensor:
+def _apart(heard: Sequence[torch.Tensor], lengths: list[int], room: int) -> torch.Tensor:
     """Return (layers, windows, heads, room, width) of windows that come one after another in each layer."""
     _, heads, _, width = heard[0].shape
     apart = heard[0].new_zeros(len(heard), len(lengths), heads, room, width)
     for layer, windows in enumerate(heard):
-        for window, each in enumerate(torch.split(windows[0], list(lengths), 1)):
+        for window, each in enumerate(torch.split(windows[0], lengths, 1)):
             apart[layer, window, :, : lengths[window]] = each
     return apart
