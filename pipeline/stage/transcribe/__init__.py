@@ -7,7 +7,7 @@ load.py       which of them, made when it is needed
 
 weights.py    find, fetch, verify: sources.py, manifest.py, ctranslate2.py
 checkpoint.py a file of weights -> openai-whisper's model
-precision.py  in which numbers it computes; linear.py: its linear maps
+precision.py  in which numbers it computes, fastest.py: by itself; linear.py: its linear maps
 mel.py        samples -> log-mel windows
 encoder.py    -> features; attention.py, layers.py
 decoding.py   a batch of windows of one kind; running.py: those of every kind

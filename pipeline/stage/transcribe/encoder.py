@@ -29,7 +29,7 @@ class Encoder:
 
     def __init__(self, module: AudioEncoder, make: Make) -> None:
         self._module = module
-        self._layers = [_Layer(block, make) for block in module.blocks]
+        self._layers = [Layer(block, make) for block in module.blocks]
         self._cores = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="encode")
 
@@ -85,13 +85,16 @@ def _alike(contexts: Sequence[int]) -> list[list[int]]:
     return [list(group) for _, group in groupby(rows, contexts.__getitem__)]
 
 
-class _Layer:
+class Layer:
+    """One layer over whisper's weights."""
+
     def __init__(self, block: ResidualAttentionBlock, make: Make) -> None:
         self._norm = block.attn_ln
         self._attention = SelfAttention(block.attn, make)
         self._feedforward = Feedforward(block, make)
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return float32 hidden states (windows, positions, width), changed in place."""
         heads = attend_all(*self._attention.queries(normed(hidden, self._norm)))
         hidden += self._attention.joined(heads).float()  # one type: sums of two are slow
         hidden += self._feedforward(hidden).float()

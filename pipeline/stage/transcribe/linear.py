@@ -6,6 +6,7 @@ weights in one order for every number of rows, and int8 scales each row by itsel
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +17,8 @@ LIKELY_ROWS = 16  # a packed layout fits any number of rows
 MIDDLE = 128  # what 0 becomes in unsigned bytes
 LARGEST = 127.0
 _mkldnn = torch.ops.mkldnn
+# deprecated, but what would replace it rounds in three passes where this one takes one
+warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
 
 
 class Linear(Protocol):

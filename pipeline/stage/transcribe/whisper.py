@@ -13,7 +13,7 @@ import torch
 from whisper.tokenizer import LANGUAGES
 
 from pipeline.errors import BadOptionsError, GpuUnavailableError
-from pipeline.stage.transcribe import mel, precision
+from pipeline.stage.transcribe import fastest, mel, precision
 from pipeline.stage.transcribe.alignment import alignment_heads
 from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.decoder import Decoder
@@ -52,8 +52,8 @@ def load(checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: 
         raise GpuUnavailableError
     report(f"loading {checkpoint.name}", None)
     with _naming_memory_errors():
-        model = read(checkpoint)
-        make = precision.apply(dtype, model.to(target).eval(), report)
+        model = read(checkpoint).to(target).eval()
+        make = precision.apply(fastest.meant(dtype, model, checkpoint.path.parent, report), model)
         return WhisperEngine(model, checkpoint, make)
 
 

@@ -151,7 +151,7 @@ def test_a_window_that_joins_a_running_batch_changes_nothing(
 ) -> None:
     """Neither for itself nor for those that run: to the last bit, in each kind of arithmetic."""
     chosen, rows = copy.deepcopy(model), requests(*SEARCHES[search])
-    decoder = Decoder(chosen.decoder, apply(precision, chosen, lambda *_: None))
+    decoder = Decoder(chosen.decoder, apply(precision, chosen))
     heard = features.to(chosen.decoder.token_embedding.weight.dtype)
     together = ours(model, decoder, heard, rows)
 
@@ -268,7 +268,7 @@ def test_company_changes_nothing_in_the_encoder(model: Whisper, precision: str) 
     """A core for each window or all cores for one: the same to the last bit, and torch's threads stay as they were."""
     chosen = copy.deepcopy(model)
     torch.set_num_threads(2)
-    encoder = Encoder(chosen.encoder, apply(precision, chosen, lambda *_: None))
+    encoder = Encoder(chosen.encoder, apply(precision, chosen))
     mels, contexts = torch.randn(3, 80, 3000, generator=torch.Generator().manual_seed(1)), [1500, 750, 1100]
     with torch.inference_mode():
         together = encoder(mels, contexts)
