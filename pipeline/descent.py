@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,11 +13,17 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def descended(base: bytes, parts: Iterable[bytes]) -> Iterator[int]:
-    """Open the directory that these names lead to from `base`, following no link below it. Raises OSError."""
-    folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def descended(base: bytes | int, parts: Iterable[bytes], *, make: bool = False) -> Iterator[int]:
+    """Open the directory that these names lead to from `base`, following no link below it. Raises OSError.
+
+    `base` is a path or the descriptor of an open directory; with `make`, what is missing is created.
+    """
+    folder = os.dup(base) if isinstance(base, int) else os.open(base, DIRECTORY & ~os.O_NOFOLLOW)
     try:
         for part in parts:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=folder)
             inner = os.open(part, DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = inner

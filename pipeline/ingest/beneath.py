@@ -61,7 +61,7 @@ def resolve(root: bytes, path: bytes) -> tuple[bytes, os.stat_result]:
     Raises BadPathError when a link leaves the workdir, NotFoundError when nothing is there.
     """
     try:
-        inside = _canonical(root, path)
+        inside = canonical(root, path)
         found = os.stat(join(root, inside))  # noqa: PTH116 - bytes paths
     except OSError as error:
         if error.errno in _ABSENT:
@@ -70,6 +70,21 @@ def resolve(root: bytes, path: bytes) -> tuple[bytes, os.stat_result]:
             ) from error
         raise BadPathError(f"{display(path)}: {os.strerror(error.errno or 0)}") from error
     return inside, found
+
+
+def canonical(root: bytes, path: bytes) -> bytes:
+    """Return where a clean path really lies below the workdir, or would lie: links on its way are resolved.
+
+    Raises BadPathError when one leaves the workdir.
+    """
+    if not stays_inside(root, path):
+        raise BadPathError
+    whole = join(root, path)
+    real = os.path.realpath(whole) if os.path.isdir(whole) else _beside(whole)  # noqa: PTH112 - bytes paths
+    inside = os.path.relpath(real, os.path.realpath(root))
+    if inside.split(b"/")[0] == b"..":  # a link that was put there since
+        raise BadPathError
+    return inside
 
 
 def join(root: bytes, path: bytes) -> bytes:
@@ -135,17 +150,6 @@ def opened_directory(root: bytes, path: bytes) -> Iterator[int]:
         raise OSError(errno.ELOOP, "the path leaves the workdir", path)
     with descended(root, () if path == ROOT else path.split(b"/")) as directory:
         yield directory
-
-
-def _canonical(root: bytes, path: bytes) -> bytes:
-    if not stays_inside(root, path):
-        raise BadPathError
-    whole = join(root, path)
-    real = os.path.realpath(whole) if os.path.isdir(whole) else _beside(whole)  # noqa: PTH112 - bytes paths
-    inside = os.path.relpath(real, os.path.realpath(root))
-    if inside.split(b"/")[0] == b"..":  # a link that was put there since
-        raise BadPathError
-    return inside
 
 
 def _beside(whole: bytes) -> bytes:
