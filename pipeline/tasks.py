@@ -148,7 +148,6 @@ class Task:
     source: Source
     options: Mapping[str, Any] = field(default_factory=dict)  # named by POST or CLI
     priority: int = 0
-    callback_url: str | None = None
     error: Problem | None = None
     created_at: float = 0.0
     started_at: float | None = None

@@ -1,9 +1,11 @@
 """The queue: where work waits. The only room that knows SQL.
 
-store.py       TaskStore, in five parts: opening.py and arriving.py (for ingest), leasing.py (for the relay),
-               requests.py (whole tasks), reading.py; statements.py is what they stand on
+store.py       TaskStore, in six parts: opening.py and arriving.py (for ingest), leasing.py (for the relay),
+               requests.py (whole tasks), delivering.py (for webhooks), reading.py; statements.py is what they stand on
+announcing.py  whom a task tells of its ends, and the messages that each end leaves
 changes.py     the guarded UPDATE with its event: every change of a state goes through it
 choosing.py    what is leased next
+counting.py    files and seconds of tasks
 inserts.py     INSERT … ON CONFLICT in each dialect
 matching.py    conditions that several statements share
 records.py     what is handed out and taken in besides Task and MediaFile

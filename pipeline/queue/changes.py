@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from pipeline.errors import IllegalTransitionError, NotFoundError
+from pipeline.queue.announcing import announce
 from pipeline.queue.matching import chunks, guard, leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import problem_columns, to_file, to_task
@@ -204,7 +205,9 @@ class Change:
     def end_task(self, task_id: str, to: TaskState, error: Problem | None = None) -> list[Task]:
         """End the task unless it has ended already."""
         where = [task.c.id == task_id, guard(task.c.state, ACTIVE)]
-        return self.tasks(where, {"state": to, "finished_at": self.now, **problem_columns(error)})
+        ended = self.tasks(where, {"state": to, "finished_at": self.now, **problem_columns(error)})
+        announce(self, ended)
+        return ended
 
     def start_tasks(self, task_ids: Iterable[str]) -> None:
         """Show tasks as running from their first lease on."""

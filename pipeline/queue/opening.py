@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from pipeline.errors import ConflictError
 from pipeline.options import NAMES, text_key
+from pipeline.queue.announcing import add_callback
 from pipeline.queue.inserts import insert_or_ignore
 from pipeline.queue.matching import below, chunks, guard
 from pipeline.queue.records import Outcome
@@ -46,10 +47,11 @@ class Opening(Statements):
         `dirname` from other active tasks here, and lays options and priority over them. A new task with an `error`
         has failed already.
         """
-        row = _task_row(dirname, source, options, priority, callback_url)
+        row = _task_row(dirname, source, options, priority)
 
         def run(change: Change) -> tuple[Task, bool]:
             opened, is_new = _open(change, row)
+            add_callback(change, opened.id, callback_url)
             if along:
                 _take_along(change, opened.id, dirname)
                 lay_over(change, opened.id, options, priority or None)
@@ -93,9 +95,7 @@ def lay_over(change: Change, task_id: str, options: Mapping[str, Any], priority:
         change.rewrite([each.id for each in files], {"options": merged, "text_key": text_key(merged)})
 
 
-def _task_row(
-    dirname: bytes, source: Source, options: Mapping[str, Any], priority: int, callback_url: str | None
-) -> dict[str, Any]:
+def _task_row(dirname: bytes, source: Source, options: Mapping[str, Any], priority: int) -> dict[str, Any]:
     return {
         "id": secrets.token_hex(16),
         "dirname": dirname,
@@ -103,7 +103,6 @@ def _task_row(
         "source": source,
         "options": dict(options),
         "priority": priority,
-        "callback_url": callback_url,
     }
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, case, delete, exists, func, select, tuple_
+from sqlalchemy import delete, exists, func, select, tuple_
 
 from pipeline.errors import UsageError
-from pipeline.queue.matching import below, chunks, guard, within
+from pipeline.queue.counting import count, sum_up
+from pipeline.queue.matching import below, guard, within
 from pipeline.queue.records import Event, Page, Seconds
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import done, event, file, one_of, standing, task
-from pipeline.tasks import ACTIVE, ENDED, WAITING, FileState, MediaFile, Task, TaskState
+from pipeline.tasks import ACTIVE, WAITING, FileState, MediaFile, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,26 +140,13 @@ class Reading(Statements):
 
     def counts(self, task_ids: Sequence[str]) -> dict[str, dict[FileState, int]]:
         """Return for each task its files by state, superseded ones left out."""
-        counts: dict[str, dict[FileState, int]] = {task_id: {} for task_id in task_ids}
         with self._database.read() as connection:
-            for some in chunks(task_ids):
-                by_state = select(file.c.task_id, file.c.state, func.count()).where(
-                    file.c.task_id.in_(some), standing
-                )
-                for task_id, state, number in connection.execute(
-                    by_state.group_by(file.c.task_id, file.c.state)
-                ):
-                    counts[task_id][state] = number
-        return counts
+            return count(connection, task_ids)
 
     def sums(self, task_ids: Sequence[str]) -> dict[str, Seconds]:
         """Return for each task how far it is in seconds of audio; see Seconds."""
-        sums = dict.fromkeys(task_ids, Seconds())
         with self._database.read() as connection:
-            for some in chunks(task_ids):
-                for task_id, total, done, unknown in connection.execute(_seconds(some)):
-                    sums[task_id] = Seconds(total, done, unknown)
-        return sums
+            return sum_up(connection, task_ids)
 
     def in_state(self, *states: FileState) -> list[MediaFile]:
         """Return all files in these states (few: leased, committing, retry_wait, settling)."""
@@ -180,17 +168,6 @@ class Reading(Statements):
             return change.connection.execute(delete(event).where(event.c.id <= oldest_out)).rowcount
 
         return self._write(run)
-
-
-def _seconds(task_ids: Sequence[str]) -> Select[Any]:
-    ended = one_of(file.c.state, ENDED)
-    reached = case((ended | (file.c.position > file.c.duration), file.c.duration), else_=file.c.position)
-    counted = case((file.c.duration.is_(None), 0.0), else_=reached)
-    unknown = case((file.c.duration.is_(None) & ~ended, 1), else_=0)
-    sums = (func.coalesce(func.sum(file.c.duration), 0.0), func.sum(counted), func.sum(unknown))
-    return (
-        select(file.c.task_id, *sums).where(file.c.task_id.in_(task_ids), standing).group_by(file.c.task_id)
-    )
 
 
 def _task_place(cursor: str) -> tuple[float, str]:

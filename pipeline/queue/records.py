@@ -60,6 +60,14 @@ class EventKind(StrEnum):
     PROGRESS = "progress"  # the file's state is as before, its position is not
 
 
+class DeliveryState(StrEnum):
+    """Where the telling of one end to one receiver stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change, for live listeners: `id` grows.
@@ -78,6 +86,42 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The ids of the events that are kept. What `after` an id can be told without a gap lies in here."""
+
+    oldest: int
+    newest: int
+
+    def covers(self, after: int) -> bool:
+        """Tell whether everything after this id is kept; not where the id is from another database's life."""
+        return self.oldest - 1 <= after <= self.newest
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message that a receiver is to get; `message_id` is the same in all attempts."""
+
+    id: int
+    task_id: str
+    url: str
+    origin: str
+    message_id: str
+    body: bytes
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Whom a task tells of its ends, and how the newest message to it stands: no state before the first end."""
+
+    url: str
+    state: DeliveryState | None
+    attempts: int | None
+    next_at: float | None  # seconds since the epoch
+    last_error: str | None
+
+
 class Page:
     """Some rows and where the next ones start (None at the end)."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from pipeline.errors import ConflictError
+from pipeline.queue.announcing import add_callback
 from pipeline.queue.changes import HELD, Change, Values
 from pipeline.queue.matching import at_or_below, chunks, guard, within
 from pipeline.queue.opening import lay_over
@@ -48,7 +49,8 @@ class Requests(Statements):
     ) -> Task:
         """Lay options and priority over an active task and its waiting files (settling, queued, retry_wait).
 
-        A file whose new options ask for a text that another row stands for is superseded.
+        A callback joins those that it has. A file whose new options ask for a text that another row stands for is
+        superseded.
         Raises NotFoundError; ConflictError when the task has ended.
         """
 
@@ -57,11 +59,11 @@ class Requests(Statements):
             values = {
                 "options": {**before.options, **(options or {})},
                 "priority": before.priority if priority is None else priority,
-                "callback_url": callback_url or before.callback_url,
             }
             changed = change.tasks([task.c.id == task_id, guard(task.c.state, ACTIVE)], values)
             if not changed:
                 raise ConflictError(f"task {task_id} has ended")
+            add_callback(change, task_id, callback_url)
             lay_over(change, task_id, options or {}, priority)
             return changed[0]
 
@@ -91,13 +93,14 @@ class Requests(Statements):
 
         def run(change: Change) -> tuple[Task, list[MediaFile]]:
             change.get_task(task_id)
-            ended = change.end_task(task_id, TaskState.CANCELLED)
-            if not ended:
-                raise ConflictError(f"task {task_id} has ended")
             mine = [file.c.task_id == task_id]
             to, outcome = FileState.CANCELLED, Outcome.CANCELLED
             leased = change.files(mine, to, among=_LEASED, outcome=outcome)
             change.files(mine, to, among=frozenset(FileState) - HELD)
+            # after its files, as callbacks tell how they are
+            ended = change.end_task(task_id, TaskState.CANCELLED)
+            if not ended:
+                raise ConflictError(f"task {task_id} has ended")
             return ended[0], leased
 
         return self._write(run)

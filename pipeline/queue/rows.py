@@ -22,7 +22,6 @@ def to_task(row: Row[Any]) -> Task:
         source=row.source,
         options=_named(row.options),
         priority=row.priority,
-        callback_url=row.callback_url,
         error=_problem(row),
         created_at=row.created_at,
         started_at=row.started_at,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     bindparam,
 )
 
-from pipeline.queue.records import EventKind, Outcome
+from pipeline.queue.records import DeliveryState, EventKind, Outcome
 from pipeline.tasks import ACTIVE, FileState, Source, TaskState
 
 if TYPE_CHECKING:
@@ -86,7 +87,6 @@ task = Table(
     Column("source", _names(Source, "source"), nullable=False),
     Column("options", JSON, nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("callback_url", String),
     Column("error_code", String),
     Column("error_message", String),
     Column("created_at", Double, nullable=False),
@@ -190,3 +190,33 @@ event = Table(
     Column("detail", JSON, nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice: an old lease or listener may hold it
 )
+
+callback = Table(
+    "callback",
+    metadata,
+    Column("task_id", String(32), ForeignKey("task.id", ondelete="CASCADE"), primary_key=True),
+    Column("url", String, primary_key=True),
+    Column("refused", Boolean, nullable=False, default=False),  # the receiver answered 410: no more of these
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("task_id", String(32), ForeignKey("task.id", ondelete="CASCADE"), nullable=False),
+    Column("url", String, nullable=False),
+    Column("origin", String, nullable=False),  # scheme, host and port of the url: one receiver
+    Column("state", _names(DeliveryState, "state"), nullable=False),
+    Column("message_id", String(40), nullable=False),  # the same in all attempts
+    Column("body", LargeBinary),  # until it has ended
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Double, nullable=False, default=0.0),  # 0: at once
+    Column("last_error", String),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    sqlite_autoincrement=True,  # an id is never given twice: a thread may still deliver one of a forgotten task
+)
+
+pending = one_of(delivery.c.state, (DeliveryState.PENDING,))
+Index("ix_delivery_pending", delivery.c.next_at, sqlite_where=pending, postgresql_where=pending)
+Index("ix_delivery_task", delivery.c.task_id, delivery.c.id)

@@ -15,11 +15,12 @@ from sqlalchemy import create_engine
 from pipeline.errors import DatabaseNewerError, EnvironmentUnusableError
 from pipeline.queue.database import open_database
 from pipeline.queue.postgres import parse
-from pipeline.queue.records import EventKind, Outcome
+from pipeline.queue.records import DeliveryState, EventKind, Outcome
 from pipeline.queue.store import NewFile, TaskStore
 from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Fingerprint, Source, TaskState
 from tests.postgres import Cluster
+from tests.unit.queue.test_migrate import HEAD
 
 REPOSITORY = Path(__file__).parents[3]
 DESCRIBE = """
@@ -93,6 +94,7 @@ def test_alembic_finds_nothing_to_migrate(url: str) -> None:
         ("ck_task_source", Source),
         ("ck_attempt_outcome", Outcome),
         ("ck_event_kind", EventKind),
+        ("ck_delivery_state", DeliveryState),
     ],
 )
 def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
@@ -158,7 +160,7 @@ def test_a_newer_database_is_refused_and_the_dump_named(
     open_database(full).close()
     monkeypatch.undo()
     for readonly in (False, True):
-        with pytest.raises(DatabaseNewerError, match="a dump of it made with schema 0001"):
+        with pytest.raises(DatabaseNewerError, match=f"a dump of it made with schema {HEAD}"):
             open_database(full, readonly=readonly)
 
 

@@ -137,7 +137,7 @@ def test_options_of_a_second_request_apply_to_files_not_yet_started(
     assert post("a", {"language": "fr"}, priority=3, callback_url="http://x/").id == task.id
     (row,) = store.in_state(S.SETTLING)
     assert (row.options, row.priority) == ({"language": "fr"}, 3)
-    assert store.task(task.id).callback_url == "http://x/"
+    assert [each.url for each in store.callbacks(task.id)] == ["http://x/"]
 
 
 def test_a_file_being_transcribed_is_done_again_after_if_the_text_would_change(

@@ -17,19 +17,20 @@ from sqlalchemy import create_engine
 from pipeline.errors import DatabaseNewerError, EnvironmentUnusableError
 from pipeline.queue import migrate
 from pipeline.queue.database import Database, open_database
-from pipeline.queue.records import EventKind, Outcome
+from pipeline.queue.records import DeliveryState, EventKind, Outcome
 from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Source, TaskState
 
 REPOSITORY = Path(__file__).parents[3]
+HEAD = migrate._scripts().get_current_head()
 
 NEXT = """
 import os
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -68,7 +69,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     def give(at_last: str) -> None:
         scripts = tmp_path / "migrations"
         shutil.copytree(REPOSITORY / "migrations", scripts, dirs_exist_ok=True)
-        (scripts / "versions" / "0002_newer.py").write_text(NEXT.format(at_last=at_last))
+        (scripts / "versions" / "9999_newer.py").write_text(NEXT.format(head=HEAD, at_last=at_last))
         monkeypatch.setattr(migrate, "MIGRATIONS", scripts)
 
     return give
@@ -95,6 +96,7 @@ def test_alembic_finds_nothing_to_migrate(database: Database) -> None:
         ("ck_task_source", Source),
         ("ck_attempt_outcome", Outcome),
         ("ck_event_kind", EventKind),
+        ("ck_delivery_state", DeliveryState),
     ],
 )
 def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
@@ -121,7 +123,7 @@ def test_a_database_is_copied_before_it_is_migrated(
     later("")
     open_database(url).close()
     assert statements(tmp_path / "queue.db") != before
-    assert statements(tmp_path / "queue.db.schema-0001.bak") == before
+    assert statements(tmp_path / f"queue.db.schema-{HEAD}.bak") == before
 
 
 def test_a_migration_that_fails_leaves_the_old_schema(
@@ -164,7 +166,7 @@ def test_a_newer_database_is_refused_with_the_copy_that_fits(
     open_database(url).close()
     monkeypatch.undo()
     for readonly in (False, True):
-        with pytest.raises(DatabaseNewerError, match=r"queue\.db\.schema-0001\.bak"):
+        with pytest.raises(DatabaseNewerError, match=rf"queue\.db\.schema-{HEAD}\.bak"):
             open_database(url, readonly=readonly)
 
 
