@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from api import mounting
 from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
+from api.keys.commands import keys
 from pipeline import VERSION, logs
 from pipeline.errors import PipelineError
 from pipeline.ingest import cron
@@ -46,7 +47,7 @@ def cli(ctx: click.Context, /, **_global: Any) -> None:
 
 
 @cli.command("start-service", cls=Command)
-@setting_flags("service", "output")
+@setting_flags("service", "keys", "output")
 @option_flags
 @click.pass_context
 def start_service(ctx: click.Context, /, **_flags: Any) -> None:
@@ -137,6 +138,9 @@ def doctor(ctx: click.Context, /, **_flags: Any) -> None:
     for finding in findings:
         click.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.name:9} {finding.text}")
     ctx.exit(0 if all(finding.good for finding in findings) else 1)
+
+
+cli.add_command(keys)
 
 
 def _settings(ctx: click.Context, *, quiet: bool = False) -> tuple[Settings, dict[str, Any]]:

@@ -164,16 +164,30 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
         raise click.BadParameter(f"{path}: {error}") from error
     group = cast("click.Group", ctx.command)
     keys = _by_param(path, table, group)
-    ctx.default_map = keys | dict.fromkeys(group.commands, keys)
+    ctx.default_map = _everywhere(keys, group)
     return path
+
+
+def _everywhere(keys: dict[str, Any], group: click.Group) -> dict[str, Any]:
+    """Return the values for a group and all commands below it, as click wants them."""
+    return keys | {
+        name: _everywhere(keys, each) if isinstance(each, click.Group) else keys
+        for name, each in group.commands.items()
+    }
+
+
+def parameters(command: click.Command) -> Iterator[click.Parameter]:
+    """Yield the parameters of a command and of all below it."""
+    yield from command.params
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from parameters(each)
 
 
 def _by_param(path: Path, table: dict[str, Any], group: click.Group) -> dict[str, Any]:
     """Return the file's values by parameter name; an unknown key is an error that names the closest."""
-    params = [*group.params, *(param for each in group.commands.values() for param in each.params)]
     known = {
         opt.lstrip("-"): param.name
-        for param in params
+        for param in parameters(group)
         if isinstance(param, click.Option)
         for opt in param.opts
     }
@@ -204,7 +218,7 @@ def build_settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
         values["dtype"] = "float32"
     known = {each.name for each in fields(Settings)} - {"options"}
     given = {name: value for name, value in values.items() if name in known}
-    for name in ("workdir", "path2whisper_cache", "state_dir", "output_dir"):
+    for name in ("workdir", "path2whisper_cache", "state_dir", "output_dir", "api_keys_file"):
         if given.get(name) is not None:
             given[name] = given[name].expanduser().absolute()
     settings = Settings(**given, options=Options(**options))

@@ -124,6 +124,13 @@ class RelayUnsafeError(EnvironmentUnusableError):
     explains = True
 
 
+class KeysFileError(EnvironmentUnusableError):
+    """The file of API keys cannot be used; mend it, or make one with 'whisper-transcription keys api add'."""
+
+    code = "keys_file"
+    explains = True
+
+
 # ---- the queue's own guards ----
 
 

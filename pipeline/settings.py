@@ -15,7 +15,7 @@ from pipeline.options import Options
 
 ENV_PREFIX = "WHISPER_"
 _FILE = "sqlite:///"
-Scope = Literal["global", "service", "output"]
+Scope = Literal["global", "service", "output", "keys"]
 
 
 def setting(
@@ -23,7 +23,8 @@ def setting(
 ) -> Any:
     """Declare one setting: its default, help, where its flag belongs, and its variable where that is not WHISPER_NAME.
 
-    global: before the subcommand; service: of start-service; output: of start-service and transcribe.
+    global: before the subcommand; service: of start-service; output: of start-service and transcribe; keys: of
+    start-service and `keys`.
     """
     return field(default=default, metadata={"help": help_, "scope": scope, "env": env, "hidden": hidden})
 
@@ -58,6 +59,9 @@ class Settings:
     quiet_seconds: float | None = setting(None, "how long a file must rest; default 5, on network mounts 15")
     idle_seconds: float = setting(300.0, "the model leaves the device after this long without work; 0 never")
     work_hours: str | None = setting(None, "batch work only then, local time, e.g. 19:00-07:00")
+    api_keys_file: Path | None = setting(
+        None, "the file of keys that the API asks for; without one it asks for none", "keys"
+    )
     relay_bind: str = setting("tcp://127.0.0.1:0", "where stages connect")
     output_dir: Path | None = setting(
         None, "write transcripts under this folder, not beside the audio", "output"

@@ -9,6 +9,7 @@ import pytest
 
 from api.app import create_app
 from api.cli import cli
+from api.flags import parameters
 from pipeline import errors
 from pipeline.relay.wording import ENGLISH
 from pipeline.relay.wording import FRENCH as FRENCH_WORDS
@@ -29,8 +30,7 @@ def section(text: str, title: str) -> str:
 
 def options() -> list[click.Option]:
     """Return every option of every command that --help shows."""
-    params = [*cli.params, *(param for command in cli.commands.values() for param in command.params)]
-    return [param for param in params if isinstance(param, click.Option) and not param.hidden]
+    return [param for param in parameters(cli) if isinstance(param, click.Option) and not param.hidden]
 
 
 def rows(text: str) -> list[list[str]]:

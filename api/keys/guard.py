@@ -1,0 +1,122 @@
+"""The dependency in front of every route: a key with the route's scope, shown in a header or by a browser's cookie."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from api.keys.browsers import COOKIE, Browsers
+from api.keys.key import is_whole
+from api.keys.scopes import needed
+
+if TYPE_CHECKING:
+    from api.keys.key import Key, Scope
+    from api.keys.ring import Ring
+
+REALM = 'Bearer realm="whisper-transcription"'
+BEARER = HTTPBearer(
+    scheme_name="bearer", auto_error=False, description="a key of `whisper-transcription keys api add`"
+)
+HEADER = APIKeyHeader(
+    name="X-API-Key",
+    scheme_name="header",
+    auto_error=False,
+    description="the same key in a header of its own",
+)
+CARRIED = APIKeyCookie(
+    name=COOKIE, scheme_name="cookie", auto_error=False, description="what POST /login gives a browser"
+)
+
+
+def ask_for_keys(app: FastAPI, keys: Ring | None) -> None:
+    """Put the guard before every route of an app that has yet to get its routes; without keys, before none."""
+    app.state.keys, app.state.browsers = keys, Browsers()
+    if keys:
+        app.router.dependencies.append(Security(guard))
+        _show_open_routes(app)
+
+
+async def guard(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    header: Annotated[str | None, Security(HEADER)],
+    cookie: Annotated[str | None, Security(CARRIED)],
+) -> None:
+    """Refuse who shows no good key (401), or one without the scope of this route (403)."""
+    secret = bearer.credentials if bearer else header
+    key = _of_secret(request, secret) if secret else _of_cookie(request, cookie)
+    request.state.key = key
+    wanted = needed(request.method, request.scope["route"].path_format)
+    if wanted is None:
+        return
+    if key is None:
+        raise _unknown(secret, cookie)
+    if wanted not in key.scopes:
+        raise _lacks(key, wanted)
+
+
+def caller(request: Request) -> Key | None:
+    """Return the key that this request came with, if keys are asked for and it showed a good one."""
+    return getattr(request.state, "key", None)
+
+
+def may(request: Request, scope: Scope) -> bool:
+    """Tell whether the caller may do this, for open routes that tell some more than others."""
+    key = caller(request)
+    return request.app.state.keys is None or (key is not None and scope in key.scopes)
+
+
+def _of_secret(request: Request, secret: str) -> Key | None:
+    keys: Ring = request.app.state.keys
+    key = keys.of_secret(secret)
+    if key:
+        keys.used(key)
+    return key
+
+
+def _of_cookie(request: Request, cookie: str | None) -> Key | None:
+    keys: Ring = request.app.state.keys
+    browsers: Browsers = request.app.state.browsers
+    key_id = browsers.key_id(cookie, time.monotonic()) if cookie else None
+    return keys.of_id(key_id) if key_id else None
+
+
+def _unknown(secret: str | None, cookie: str | None) -> HTTPException:
+    """Return the refusal of a request without a good key (RFC 6750, 3)."""
+    if secret is None:
+        said = "You were logged out." if cookie else "This service asks for a key."
+        return HTTPException(
+            401,
+            f"{said} Send 'Authorization: Bearer wt_…' or 'X-API-Key: wt_…'; whoever runs the service "
+            "makes one with 'whisper-transcription keys api add'.",
+            {"WWW-Authenticate": REALM},
+        )
+    reason = (
+        "is not known here; it may have been revoked" if is_whole(secret) else "is not whole: copy it again"
+    )
+    return HTTPException(401, f"This key {reason}.", {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
+
+
+def _lacks(key: Key, wanted: Scope) -> HTTPException:
+    challenge = f'{REALM}, error="insufficient_scope", scope="{wanted}"'
+    return HTTPException(
+        403, f"The key {key.name!r} lacks the scope {wanted}.", {"WWW-Authenticate": challenge}
+    )
+
+
+def _show_open_routes(app: FastAPI) -> None:
+    """Have the OpenAPI page tell which routes ask for no key: FastAPI shows a dependency of all on all."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = made()
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                if needed(method, path) is None:
+                    operation.pop("security", None)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way
