@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 GONE_PINGS = 2  # a connection that breaks is made again in less
 STALL_MARGIN_S = 30.0  # beyond what the supervisor allows its child
+DOWN = frozenset({"starting", "failed"})  # phases without a child
 Kind = Literal["transient", "returned"]
 
 
@@ -68,6 +70,12 @@ class Link:
     def heard(self, now: float) -> None:
         """Note a sign of life: any message."""
         self.heard_at, self.unanswered, self.unreachable = now, 0, 0
+
+    def says(self, status: Status) -> bool:
+        """Note what the worker is about; tell whether its child has died since it spoke last."""
+        has_died = status.phase in DOWN and self.status.phase not in DOWN
+        self.status = status
+        return has_died
 
     def offer(self, places: int, unaccepted: int) -> None:
         """Add the places a worker offers; its first word after Hello counts those of jobs on their way as free."""
@@ -121,6 +129,7 @@ class Held:
     sent_at: float
     unsaved: dict[int, bytes] = field(default_factory=dict)  # finished windows by start sample
     moved: bool = False  # there is something to save
+    windows: int = 0  # finished, those of earlier leases too
     position: float = 0.0
     duration: float | None = None
     language: str | None = None
@@ -146,6 +155,7 @@ class Held:
         """Take in finished windows; tell whether the file moved on in media time."""
         before = self.position
         self.unsaved |= {window.start: encode_window(window) for window in progress.windows}
+        self.windows += len(progress.windows)
         self.position = max(before, progress.position)
         self.duration = self.duration if progress.duration is None else progress.duration
         self.language = progress.language or self.language
@@ -157,6 +167,9 @@ class Held:
         if self.outcome is None:
             self.outcome = outcome
             self.job = None
+            if isinstance(outcome, Result):
+                self.windows = max(self.windows, len(outcome.windows))
+                self.position = max(self.position, outcome.decoded)
 
     def fail(self, kind: Kind, code: str, message: str) -> None:
         """End the job in the worker's stead."""
@@ -169,6 +182,15 @@ class Held:
         )  # fmt: skip
 
 
+@dataclass(slots=True)
+class Totals:
+    """What the stages have done since the core started; all of it only grows."""
+
+    windows: int = 0
+    seconds: float = 0.0  # of audio
+    deaths: Counter[str] = field(default_factory=Counter)  # of children and of whole stages, by device
+
+
 @dataclass(slots=True, kw_only=True)
 class Board:
     """The workers and the jobs that are out, and whether any more may go."""
@@ -177,6 +199,7 @@ class Board:
     jobs: dict[int, Held] = field(default_factory=dict)  # by file
     pauses: frozenset[str] = frozenset()  # reasons
     draining: bool = False
+    totals: Totals = field(default_factory=Totals)
 
     def of(self, link: Link) -> list[Held]:
         """Return the jobs a worker is still at."""

@@ -40,6 +40,7 @@ class Vigil:
             link.unreachable += 1
         if link.is_lost(now):
             logger.warning("stage %s fell silent", link.worker)
+            self._board.totals.deaths[link.device] += 1
             self._board.part(
                 link, "transient", WORKER_LOST, f"stage {link.worker} was lost while it had this file"
             )
