@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from api.forgetting import forget
+from api.live import Live
 from api.names import meant
 from api.pauses import Pauses
 from api.stages import StageProcess, supervisor_command
@@ -57,6 +58,7 @@ class Core:
         self.database = open_database(self.place.url)
         self.store = TaskStore(self.database)
         self.holding = Holding(self.database)
+        self.live = Live(self.store)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir
         self.committer = Committer(root, output_dir, VERSION)
@@ -116,6 +118,7 @@ class Core:
             stage.stop()
         self.dispatch.release_all()
         self.report.close()
+        self.live.close()
         self.close()
 
     def close(self) -> None:

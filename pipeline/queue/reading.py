@@ -9,7 +9,7 @@ from sqlalchemy import delete, exists, func, select, tuple_
 from pipeline.errors import UsageError
 from pipeline.queue.counting import count, sum_up
 from pipeline.queue.matching import below, guard, within
-from pipeline.queue.records import Event, Page, Seconds
+from pipeline.queue.records import Event, Page, Seconds, Span
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import done, event, file, one_of, standing, task
@@ -154,11 +154,21 @@ class Reading(Statements):
             found = connection.execute(select(file).where(one_of(file.c.state, states)).order_by(file.c.id))
             return [to_file(row) for row in found]
 
-    def changed_since(self, event_id: int, limit: int = 1000) -> list[Event]:
-        """Return events after this one, oldest first."""
-        newer = select(event).where(event.c.id > event_id).order_by(event.c.id).limit(limit)
+    def changed_since(self, event_id: int, limit: int = 1000, *, task_id: str | None = None) -> list[Event]:
+        """Return events after this one, oldest first; with `task_id` only those of this task."""
+        told = select(event, task.c.dirname).outerjoin(task, task.c.id == event.c.task_id)
+        newer = told.where(event.c.id > event_id).order_by(event.c.id).limit(limit)
+        if task_id is not None:
+            newer = newer.where(event.c.task_id == task_id)
         with self._database.read() as connection:
             return [to_event(row) for row in connection.execute(newer)]
+
+    def events_kept(self) -> Span:
+        """Return which events can be told."""
+        ends = (select(function(event.c.id)).scalar_subquery() for function in (func.min, func.max))
+        with self._database.read() as connection:
+            oldest, newest = connection.execute(select(*ends)).one()
+        return Span(1, 0) if newest is None else Span(oldest, newest)
 
     def trim_events(self, keep: int) -> int:
         """Delete all but the newest `keep` events; return how many went."""

@@ -72,20 +72,20 @@ class DeliveryState(StrEnum):
 class Event:
     """One change, for live listeners: `id` grows.
 
-    `kind` is an EventKind's value; `detail` holds a file's `path` (as text), its `position` for progress, and the
-    `code` of an error.
+    `dirname` is the task's, None once it was forgotten; `kind` is an EventKind's value; `detail` holds a file's
+    `path` (as text), its `position` and `duration` for progress, and the `code` of an error.
     """
 
     id: int
     at: float
     task_id: str
+    dirname: bytes | None
     file_id: int | None
     kind: str
     state: str
     detail: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
 @dataclass(frozen=True, slots=True)
 class Span:
     """The ids of the events that are kept. What `after` an id can be told without a gap lies in here."""
@@ -122,6 +122,7 @@ class Callback:
     last_error: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some rows and where the next ones start (None at the end)."""
 

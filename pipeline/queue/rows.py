@@ -67,6 +67,7 @@ def to_event(row: Row[Any]) -> Event:
         id=row.id,
         at=row.at,
         task_id=row.task_id,
+        dirname=row.dirname,
         file_id=row.file_id,
         kind=row.kind.value,
         state=row.state,

@@ -5,10 +5,10 @@ from pipeline.queue.delivering import Delivering
 from pipeline.queue.leasing import Leasing
 from pipeline.queue.opening import Opening
 from pipeline.queue.reading import Reading
-from pipeline.queue.records import Event, EventKind, Lease, NewFile, Outcome, Page, Seconds
+from pipeline.queue.records import Event, EventKind, Lease, NewFile, Outcome, Page, Seconds, Span
 from pipeline.queue.requests import Requests
 
-__all__ = ["Event", "EventKind", "Lease", "NewFile", "Outcome", "Page", "Seconds", "TaskStore"]
+__all__ = ["Event", "EventKind", "Lease", "NewFile", "Outcome", "Page", "Seconds", "Span", "TaskStore"]
 
 
 class TaskStore(Opening, Arriving, Leasing, Requests, Delivering, Reading):

@@ -1,0 +1,261 @@
+"""Live events over a real queue, in one event loop: who hears what, from where, until when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from api.live import Live, MissedError
+from pipeline.queue.database import open_database
+from pipeline.queue.records import NewFile
+from pipeline.queue.store import EventKind, TaskStore
+from pipeline.tasks import FileState, Fingerprint, Source, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.queue.store import Event
+    from pipeline.tasks import Task
+
+POLL_S = 0.01
+PATIENCE_S = 5.0
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TaskStore]:
+    database = open_database(f"sqlite:///{tmp_path / 'queue.db'}")
+    yield TaskStore(database)
+    database.close()
+
+
+def open_task(store: TaskStore, dirname: bytes = b"talks") -> Task:
+    return store.open_task(dirname, Source.API, {})[0]
+
+
+def happen(store: TaskStore, task: Task, times: int = 1) -> list[int]:
+    """Let this many files arrive, an event each; return the ids of the events."""
+    before = store.events_kept().newest
+    for _ in range(times):
+        number = next(_numbers)
+        new = NewFile(
+            path=task.dirname + b"/%d.mp3" % number,
+            fingerprint=Fingerprint(number, number),
+            state=FileState.QUEUED,
+            options={},
+        )
+        store.add_files(task.id, [new])
+    return [each.id for each in store.changed_since(before)]
+
+
+class Ear:
+    """Somebody who listens, in a task of his own, from when `live` counts him."""
+
+    def __init__(self, following: AsyncGenerator[Sequence[Event], None]) -> None:
+        self.events: list[Event] = []
+        self._task = asyncio.ensure_future(self._listen(following))
+
+    async def _listen(self, following: AsyncGenerator[Sequence[Event], None]) -> None:
+        async for events in following:
+            self.events += events
+
+    async def hear(self, number: int) -> list[int]:
+        """Return the ids of what was heard, once it is so many; fail when it does not come."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.events) < number:  # noqa: ASYNC110 - the product rings for no test
+                await asyncio.sleep(POLL_S)
+        return [each.id for each in self.events]
+
+
+async def hear_all(following: AsyncGenerator[Sequence[Event], None]) -> list[Event]:
+    """Return all events until the end."""
+    async with asyncio.timeout(PATIENCE_S):
+        return [each async for events in following for each in events]
+
+
+async def listening(live: Live, number: int) -> None:
+    """Wait until so many listen."""
+    async with asyncio.timeout(PATIENCE_S):
+        while live.listeners != number:  # noqa: ASYNC110 - the product rings for no test
+            await asyncio.sleep(POLL_S)
+
+
+def test_who_follows_all_hears_what_happens_from_now_on(store: TaskStore) -> None:
+    """Of every task, in order, each event once."""
+    tasks = open_task(store), open_task(store, b"more")
+    happen(store, tasks[0])
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        ear = Ear(live.follow())
+        await listening(live, 1)
+        ids = happen(store, tasks[0], 2) + happen(store, tasks[1], 2)
+        assert await ear.hear(4) == ids
+        ids += happen(store, tasks[0])
+        assert await ear.hear(5) == ids
+
+    asyncio.run(scene())
+
+
+def test_who_follows_a_task_hears_of_no_other(store: TaskStore) -> None:
+    """Also where what he missed is read in the table."""
+    mine, other = open_task(store), open_task(store, b"other")
+    ids = happen(store, mine)
+    happen(store, other)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        ear = Ear(live.follow(mine.id, after=ids[0] - 1))
+        assert await ear.hear(1) == ids
+        happen(store, other)
+        later = happen(store, mine, 2)
+        assert await ear.hear(3) == ids + later
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("recent", [2, 1000], ids=["from the table", "from memory"])
+def test_who_resumes_hears_without_gap_or_repeat(store: TaskStore, recent: int) -> None:
+    """Whether what he missed is still in memory or not; while more happens."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S, recent=recent)
+        first = Ear(live.follow())
+        await listening(live, 1)
+        ids = happen(store, task, 30)
+        assert await first.hear(30) == ids
+        second = Ear(live.follow(after=ids[9]))
+        ids += happen(store, task, 30)
+        assert await second.hear(50) == ids[10:]
+        ids += happen(store, task)
+        assert await second.hear(51) == ids[10:]
+
+    asyncio.run(scene())
+
+
+def test_a_slow_listener_reads_in_the_table_what_has_left_memory(store: TaskStore) -> None:
+    """He costs no memory meanwhile, and hears all of it."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S, recent=5)
+        slow, quick = live.follow(), Ear(live.follow())
+        start = asyncio.ensure_future(anext(slow))
+        await listening(live, 2)
+        ids = happen(store, task)
+        assert [each.id for each in await start] == await quick.hear(1) == ids
+        ids += happen(store, task, 40)
+        assert await quick.hear(41) == ids
+        assert len(live._recent) <= 10
+        assert await Ear(slow).hear(40) == ids[1:]
+
+    asyncio.run(scene())
+
+
+def test_it_ends_with_the_task(store: TaskStore) -> None:
+    """After its last event."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        following = asyncio.ensure_future(hear_all(live.follow(task.id)))
+        await listening(live, 1)
+        happen(store, task)
+        store.cancel(task.id)
+        events = await following
+        assert (events[-1].kind, events[-1].state) == (EventKind.TASK, TaskState.CANCELLED)
+        assert live.listeners == 0
+
+    asyncio.run(scene())
+
+
+def test_a_task_that_has_ended_is_told_to_its_end(store: TaskStore) -> None:
+    """From the event that was asked for; nothing where none was; nothing of a task that is not there."""
+    task = open_task(store)
+    store.cancel(task.id)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        assert [each.state for each in await hear_all(live.follow(task.id, after=0))] == [
+            "pending",
+            "cancelled",
+        ]
+        assert await hear_all(live.follow(task.id)) == []
+        assert await hear_all(live.follow("0" * 32)) == []
+
+    asyncio.run(scene())
+
+
+def test_a_task_that_was_opened_again_goes_on(store: TaskStore) -> None:
+    """Its earlier end is no end."""
+    task = open_task(store)
+    happen(store, task)
+    store.cancel(task.id)
+    store.retry(task.id)
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        following = asyncio.ensure_future(hear_all(live.follow(task.id, after=0)))
+        await listening(live, 1)
+        await asyncio.sleep(5 * POLL_S)
+        store.cancel(task.id)
+        states = [each.state for each in await following if each.kind == EventKind.TASK]
+        assert states == ["pending", "cancelled", "pending", "cancelled"]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("after", [1, 10**6], ids=["trimmed", "of another database"])
+def test_who_asks_for_events_that_are_not_kept_is_told(store: TaskStore, after: int) -> None:
+    """Rather than hear of some only."""
+    happen(store, open_task(store), 10)
+    store.trim_events(3)
+
+    async def scene() -> None:
+        with pytest.raises(MissedError):
+            await hear_all(Live(store, poll_s=POLL_S).follow(after=after))
+
+    asyncio.run(scene())
+
+
+def test_nobody_is_left_waiting_when_the_service_stops(store: TaskStore) -> None:
+    """Nor who comes after."""
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        following = asyncio.gather(*(hear_all(live.follow()) for _ in range(10)))
+        await listening(live, 10)
+        live.close()
+        assert await following == [[]] * 10
+        assert await hear_all(live.follow()) == []
+
+    asyncio.run(scene())
+
+
+def test_the_table_is_read_only_while_somebody_listens(
+    store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listening, nothing is asked."""
+    reads: list[int] = []
+    read = store.changed_since
+    monkeypatch.setattr(store, "changed_since", lambda *a, **k: reads.append(1) or read(*a, **k))
+
+    async def scene() -> None:
+        live = Live(store, poll_s=POLL_S)
+        await asyncio.sleep(5 * POLL_S)
+        assert not reads
+        following = live.follow()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(following), 10 * POLL_S)
+        assert len(reads) > 2
+        await asyncio.sleep(5 * POLL_S)
+        reads.clear()
+        await asyncio.sleep(5 * POLL_S)
+        assert not reads
+
+    asyncio.run(scene())
