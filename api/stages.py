@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pipeline
 from pipeline.errors import GpuUnavailableError
+from pipeline.settings import queue_place
+from pipeline.spool import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,7 @@ def supervisor_command(settings: Settings, endpoint: str, device: str) -> list[s
     flags = {
         "connect": endpoint,
         "workdir": settings.workdir,
+        "spool": queue_place(settings).folder / FOLDER,
         "cache": settings.path2whisper_cache,
         "device": device,
         "dtype": settings.dtype,

@@ -22,6 +22,7 @@ from pipeline.queue.matching import chunks, guard, leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import problem_columns, to_file, to_task
 from pipeline.queue.tables import attempt, checkpoint, event, file, one_of, stands, task
+from pipeline.spool import is_spooled
 from pipeline.tasks import (
     ACTIVE,
     ENDED,
@@ -52,6 +53,8 @@ class Change:
     def __init__(self, connection: Connection, now: float) -> None:
         self.connection = connection
         self.now = now
+        self.changed_files: list[MediaFile] = []  # what to tell of once it is durable
+        self.changed_tasks: list[Task] = []
 
     # ---- files ----
 
@@ -109,6 +112,7 @@ class Change:
         )
         moved = sorted(map(to_file, self.connection.execute(statement)), key=lambda each: each.id)
         self.record(moved)
+        self.changed_files += moved
         self._end_attempts(moved, outcome)
         if to in _FORGETTING:
             self.drop_windows([each.id for each in moved])
@@ -136,11 +140,12 @@ class Change:
             self.connection.execute(update(file).where(*mine, guard(file.c.state, WAITING)).values(fresh))
 
     def record(self, files: Sequence[MediaFile], kind: EventKind = EventKind.FILE) -> None:
-        """Append an event for each of these files, and show the change on their tasks."""
-        if not files:
+        """Append an event for each of these files, and show the change on their tasks; not of spooled ones."""
+        told = [each for each in files if not is_spooled(each.path)]
+        if not told:
             return
-        self.connection.execute(insert(event), [self._file_event(each, kind) for each in files])
-        for some in chunks(sorted({each.task_id for each in files})):
+        self.connection.execute(insert(event), [self._file_event(each, kind) for each in told])
+        for some in chunks(sorted({each.task_id for each in told})):
             self.connection.execute(update(task).where(task.c.id.in_(some)).values(updated_at=self.now))
 
     def drop_windows(self, file_ids: Sequence[int]) -> None:
@@ -195,15 +200,18 @@ class Change:
         return changed
 
     def record_tasks(self, tasks: Sequence[Task]) -> None:
-        """Append an event for each of these tasks."""
-        if tasks:
-            events = [
-                self._event(each.id, None, EventKind.TASK, each.state, _code(each.error)) for each in tasks
-            ]
+        """Append an event for each of these tasks; not of those for a spooled recording."""
+        self.changed_tasks += tasks
+        events = [
+            self._event(each.id, None, EventKind.TASK, each.state, _code(each.error))
+            for each in tasks
+            if not is_spooled(each.dirname)
+        ]
+        if events:
             self.connection.execute(insert(event), events)
 
     def end_task(self, task_id: str, to: TaskState, error: Problem | None = None) -> list[Task]:
-        """End the task unless it has ended already."""
+        """End the task unless it has ended already, and leave word to its callbacks."""
         where = [task.c.id == task_id, guard(task.c.state, ACTIVE)]
         ended = self.tasks(where, {"state": to, "finished_at": self.now, **problem_columns(error)})
         announce(self, ended)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, select, true
 
 from pipeline.queue.changes import HELD
 from pipeline.queue.tables import file, one_of
+from pipeline.spool import PRIORITY
 from pipeline.tasks import FileState
 
 if TYPE_CHECKING:
     from pipeline.queue.changes import Change
 
 
-def next_queued(change: Change, limit: int, *, solo: bool | None) -> list[int]:
-    """Choose what is leased next: one row a path, none of a path that is held."""
-    some = [] if solo else _take(change, limit, file.c.crashes == 0)
+def next_queued(change: Change, limit: int, *, solo: bool | None, urgent: bool = False) -> list[int]:
+    """Choose what is leased next: one row a path, none of a path that is held. `urgent`: spooled recordings only."""
+    among = file.c.priority == PRIORITY if urgent else true()
+    some = [] if solo else _take(change, limit, among & (file.c.crashes == 0))
     if solo is not False:
-        some += _take(change, 1 if solo else limit, file.c.crashes > 0)
+        some += _take(change, 1 if solo else limit, among & (file.c.crashes > 0))
     by_path: dict[bytes, int] = {}
     for _urgency, file_id, path in sorted(some):
         by_path.setdefault(path, file_id)

@@ -47,15 +47,17 @@ class Leasing(Statements):
         self._database.began(epoch)
         return epoch, left
 
-    def lease(self, worker: str, limit: int, *, solo: bool | None = None) -> list[MediaFile]:
+    def lease(
+        self, worker: str, limit: int, *, solo: bool | None = None, urgent: bool = False
+    ) -> list[MediaFile]:
         """Lease up to `limit` queued files, highest priority then oldest first: state leased, token + 1, attempts + 1.
 
         A path with another row leased or committing waits. `solo` True takes one file with crashes > 0, False
-        only files without.
+        only files without; `urgent` True only spooled recordings.
         """
 
         def run(change: Change) -> list[MediaFile]:
-            ids = next_queued(change, limit, solo=solo)
+            ids = next_queued(change, limit, solo=solo, urgent=urgent)
             if not ids:
                 return []
             values = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, String, and_, cast, or_, select, union_all
+from sqlalchemy import Column, ColumnElement, String, and_, cast, not_, or_, select, union_all
 
 from pipeline.queue.tables import file, one_of, standing
+from pipeline.spool import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,16 @@ def leased_by(lease: Lease) -> ColumnElement[bool]:
     return and_(file.c.id == lease.file_id, file.c.epoch == lease.epoch, file.c.token == lease.token)
 
 
+def spooled(path: Column[bytes]) -> ColumnElement[bool]:
+    """Match paths of spooled recordings."""
+    return and_(path >= PREFIX, path < PREFIX[:-1] + b"0")
+
+
+def shown(path: Column[bytes]) -> ColumnElement[bool]:
+    """Match all other paths. No index serves it, nor does it keep another from being used."""
+    return not_(spooled(path))
+
+
 def below(directory: bytes) -> ColumnElement[bool]:
     """Match what stands below a directory, and the file of exactly this path; b"." is the root, and matches all.
 
@@ -39,7 +50,7 @@ def below(directory: bytes) -> ColumnElement[bool]:
     OR of the two makes SQLite read all of it.
     """
     if directory == b".":
-        return standing
+        return standing & shown(file.c.path)
     inside = select(file.c.id).where(file.c.path > directory + b"/", file.c.path < directory + b"0", standing)
     itself = select(file.c.id).where(file.c.path == directory, standing)
     return file.c.id.in_(union_all(inside, itself))
@@ -59,5 +70,5 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 def at_or_below(column: Column[bytes], path: bytes) -> ColumnElement[bool]:
     """Match this path and all below it; superseded rows too, so no index helps: forgetting is rare."""
     if path == b".":
-        return or_(column >= b"")
-    return or_(column == path, (column > path + b"/") & (column < path + b"0"))
+        return shown(column)
+    return shown(column) & or_(column == path, (column > path + b"/") & (column < path + b"0"))

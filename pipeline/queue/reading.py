@@ -8,7 +8,7 @@ from sqlalchemy import delete, exists, func, select, tuple_
 
 from pipeline.errors import UsageError
 from pipeline.queue.counting import count, sum_up
-from pipeline.queue.matching import below, guard, within
+from pipeline.queue.matching import below, guard, shown, within
 from pipeline.queue.records import Event, Page, Seconds, Span
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
@@ -42,7 +42,8 @@ class Reading(Statements):
         cursor: str | None = None,
     ) -> Page:
         """Return tasks, newest first. Raises UsageError for a cursor that no page gave."""
-        newest = select(task).order_by(task.c.created_at.desc(), task.c.id.desc()).limit(limit + 1)
+        listed = select(task).where(shown(task.c.dirname))
+        newest = listed.order_by(task.c.created_at.desc(), task.c.id.desc()).limit(limit + 1)
         if wanted := list(states):
             newest = newest.where(one_of(task.c.state, wanted))
         if dirname is not None:
@@ -59,9 +60,10 @@ class Reading(Statements):
 
     def active_tasks(self) -> list[Task]:
         """Return pending and running tasks, oldest first."""
-        active = select(task).where(one_of(task.c.state, ACTIVE)).order_by(task.c.created_at, task.c.id)
+        active = select(task).where(one_of(task.c.state, ACTIVE), shown(task.c.dirname))
+        oldest_first = active.order_by(task.c.created_at, task.c.id)
         with self._database.read() as connection:
-            return [to_task(row) for row in connection.execute(active)]
+            return [to_task(row) for row in connection.execute(oldest_first)]
 
     def last_task(self, dirname: bytes) -> Task | None:
         """Return the newest task of exactly this dirname."""
@@ -151,8 +153,8 @@ class Reading(Statements):
     def in_state(self, *states: FileState) -> list[MediaFile]:
         """Return all files in these states (few: leased, committing, retry_wait, settling)."""
         with self._database.read() as connection:
-            found = connection.execute(select(file).where(one_of(file.c.state, states)).order_by(file.c.id))
-            return [to_file(row) for row in found]
+            those = select(file).where(one_of(file.c.state, states), shown(file.c.path))
+            return [to_file(row) for row in connection.execute(those.order_by(file.c.id))]
 
     def changed_since(self, event_id: int, limit: int = 1000, *, task_id: str | None = None) -> list[Event]:
         """Return events after this one, oldest first; with `task_id` only those of this task."""

@@ -7,11 +7,12 @@ from pipeline.queue.opening import Opening
 from pipeline.queue.reading import Reading
 from pipeline.queue.records import Event, EventKind, Lease, NewFile, Outcome, Page, Seconds, Span
 from pipeline.queue.requests import Requests
+from pipeline.queue.spooled import Spooled
 
 __all__ = ["Event", "EventKind", "Lease", "NewFile", "Outcome", "Page", "Seconds", "Span", "TaskStore"]
 
 
-class TaskStore(Opening, Arriving, Leasing, Requests, Delivering, Reading):
+class TaskStore(Opening, Arriving, Leasing, Requests, Delivering, Spooled, Reading):
     """The queue over one Database. Every method is one transaction; it is durable when the method returns.
 
     A change that is not allowed raises IllegalTransitionError and changes nothing. Methods that take many files

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import IllegalTransitionError, UnavailableError
+from pipeline.relay.calls import Calls
 from pipeline.relay.links import Board, Held, StageInfo
 from pipeline.relay.messages import Drain, Message, Pause, Result
 from pipeline.relay.offers import Offers
@@ -42,22 +43,27 @@ class Dispatch:
         *,
         bind: str,
         epoch: int,
+        calls: Calls | None = None,
         on_gone: Callable[[bytes], None] = lambda _path: None,
         poll_s: float = 0.2,
     ) -> None:
         self._store = store
+        self._calls = Calls() if calls is None else calls
         self._committer = committer
         self._poll_s = poll_s
         self._router = Router(bind)
         self._board = Board()
-        self._reception = Reception(store, self._router, self._board, epoch=epoch, model=defaults.model)
+        self._reception = Reception(
+            store, self._router, self._board, self._calls, epoch=epoch, model=defaults.model
+        )
         self._retries = Retries(store)
-        self._outcomes = Outcomes(store, committer, self._retries, on_gone)
+        self._outcomes = Outcomes(store, committer, self._retries, self._calls, on_gone)
         self._vigil = Vigil(self._router, self._board)
         self._offers = Offers(store, self._board, defaults)
         self._requests: deque[Callable[[], None]] = deque()
         self._look_at = 0.0
         self.endpoint = self._router.endpoint
+        self.totals = self._board.totals
         self.stages: list[StageInfo] = []
 
     # ---- requests, followed in the next step ----
@@ -73,6 +79,10 @@ class Dispatch:
     def cancel(self, files: Iterable[MediaFile]) -> None:
         """Have the stages drop these files; the queue has cancelled them."""
         self._requests.append(partial(self._cancel, list(files)))
+
+    def look(self) -> None:
+        """Lease without waiting for the next look: somebody waits."""
+        self._requests.append(self._look)
 
     def drain(self) -> None:
         """Have the stages give back what is not finished; nothing is leased any more."""
@@ -168,10 +178,12 @@ class Dispatch:
     def _give_out(self, now: float) -> None:
         """Queue again what is due and lease, unless something forbids it or there was nothing just now.
 
-        While an outcome waits for the host nothing is begun: what cannot be kept need not be made.
+        While an outcome waits for the host nothing is begun: what cannot be kept need not be made. A pause is one of
+        batch work: what somebody waits for goes on.
         """
         waiting = any(held.outcome for held in self._board.jobs.values())
-        if waiting or self._board.pauses or self._board.draining or now < self._look_at:
+        rests = bool(self._board.pauses) and not self._calls
+        if waiting or rests or self._board.draining or now < self._look_at:
             return
         try:
             self._retries.step(now)
@@ -181,7 +193,9 @@ class Dispatch:
             self._look_at = now + AGAIN_S
 
     def _lease(self, now: float) -> None:
-        taken = self._offers.step(now)
+        taken = [] if self._board.pauses else self._offers.step(now)
+        if self._calls:
+            taken += self._offers.step_urgent(now)
         if not taken:
             self._look_at = now + LOOK_S
         for held in taken:
@@ -190,6 +204,9 @@ class Dispatch:
                 self._router.send(link.identity, held.job)  # not accepted, it is sent again
 
     # ---- requests ----
+
+    def _look(self) -> None:
+        self._look_at = 0.0
 
     def _pause(self, reason: str) -> None:
         self._change_pauses(self._board.pauses | {reason})

@@ -98,6 +98,7 @@ class Job(Named, frozen=True):
     options: Options
     resume: tuple[Window, ...] = ()
     solo: bool = False  # suspected of killing a child: run nothing beside it
+    urgent: bool = False  # somebody waits for it: before all others, and also while paused
 
 
 class Accept(Named, frozen=True):

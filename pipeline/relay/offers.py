@@ -12,6 +12,7 @@ from pipeline.options import as_json, merge, text_key
 from pipeline.queue.rows import lease_of
 from pipeline.relay.links import Held
 from pipeline.relay.messages import Job, Window, decode_window
+from pipeline.spool import is_spooled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BEYOND = 4  # urgent jobs that a worker gets beside all that it asked for: long files may fill it for hours
+
 
 class Offers:
-    """Leases files for the workers on the board, as far as their credit goes."""
+    """Leases files for the workers on the board, as far as their credit goes; urgent ones a little further."""
 
     def __init__(self, store: TaskStore, board: Board, defaults: Options) -> None:
         self._store = store
@@ -35,15 +38,28 @@ class Offers:
 
     def step(self, now: float) -> list[Held]:
         """Lease for each worker in turn; each gets its share only, so that one cannot empty the queue."""
-        links = list(self._board.links.values())
-        self._turn += 1
+        links = self._in_turn()
         emptied = self._to_be_emptied(links)
         taken: list[Held] = []
-        for place in range(len(links)):
-            link = links[(self._turn + place) % len(links)]
+        for link in links:
             if link.credit > 0:
                 taken += self._lease(link, -(-link.credit // len(links)), now, for_suspect=link is emptied)
         return taken
+
+    def step_urgent(self, now: float) -> list[Held]:
+        """Lease spooled recordings alone, one to each worker in turn, also to those that asked for nothing more."""
+        taken: list[Held] = []
+        for link in self._in_turn():
+            if link.credit > -BEYOND and not any(held.solo for held in self._board.of(link)):
+                taken += self._take(link, self._store.lease(link.worker, 1, solo=False, urgent=True), now)
+        return taken
+
+    def _in_turn(self) -> list[Link]:
+        """Return the workers, another one first each time."""
+        self._turn += 1
+        links = list(self._board.links.values())
+        first = self._turn % len(links) if links else 0
+        return links[first:] + links[:first]
 
     def _to_be_emptied(self, links: Sequence[Link]) -> Link | None:
         """Return the worker that is next to hold nothing, where a file waits that is suspected of killing a child.
@@ -70,6 +86,9 @@ class Offers:
             files = self._store.lease(link.worker, 1, solo=True)
         else:
             files = self._store.lease(link.worker, limit, solo=False)
+        return self._take(link, files, now)
+
+    def _take(self, link: Link, files: Sequence[MediaFile], now: float) -> list[Held]:
         taken = [self._hold(file, link.worker, now) for file in files]
         link.credit -= len(taken)
         return taken
@@ -90,7 +109,7 @@ class Offers:
         held.options = merge(self._defaults, file.options)
         held.text_key = text_key(as_json(held.options))
         resume = tuple(self._finished(file, held.text_key))
-        held.position = file.position if resume else 0.0
+        held.windows, held.position = len(resume), file.position if resume else 0.0
         held.duration, held.language = file.duration, file.language
         held.job = _job(held, resume)
 
@@ -117,4 +136,5 @@ def _job(held: Held, resume: tuple[Window, ...]) -> Job:
         options=held.options,
         resume=resume,
         solo=held.solo,
+        urgent=is_spooled(file.path),
     )

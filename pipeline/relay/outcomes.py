@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import IllegalTransitionError, OutputsUnwritableError, UnavailableError
 from pipeline.queue.rows import lease_of
 from pipeline.relay.messages import Result
+from pipeline.spool import is_spooled
 from pipeline.tasks import Fingerprint, MediaFile, Problem, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.queue.store import TaskStore
+    from pipeline.relay.calls import Calls
     from pipeline.relay.commit import Committer, Prepared
     from pipeline.relay.links import Held
     from pipeline.relay.messages import Fail
@@ -37,10 +39,16 @@ class Outcomes:
     """Settles one ended job after another; what the host cannot take now stays with the caller."""
 
     def __init__(
-        self, store: TaskStore, committer: Committer, retries: Retries, on_gone: Callable[[bytes], None]
+        self,
+        store: TaskStore,
+        committer: Committer,
+        retries: Retries,
+        calls: Calls,
+        on_gone: Callable[[bytes], None],
     ) -> None:
         """`on_gone` hears of each source that was not there: it may be back before anybody looks."""
         self._store = store
+        self._calls = calls
         self._on_gone = on_gone
         self._committer = committer
         self._retries = retries
@@ -55,6 +63,8 @@ class Outcomes:
         except (UnavailableError, NotNowError) as error:
             self._wait(held, error)
             return None
+        if is_spooled(held.file.path):
+            self._calls.look(self._store.file(held.file.id))
         self.trouble = None
         return verdict
 
@@ -79,9 +89,11 @@ class Outcomes:
         return "committed"
 
     def _judge(self, held: Held, now: float) -> Verdict:
-        if isinstance(held.outcome, Result):
+        if isinstance(held.outcome, Result) and is_spooled(held.file.path):
+            self._calls.done(held.file.path, held.outcome, held.options)  # who waited withdraws the rest
+        elif isinstance(held.outcome, Result):
             return self._commit(held, held.outcome)
-        if held.outcome:
+        elif held.outcome:
             self._fail(held, held.outcome, now)
         return "committed"
 
@@ -142,6 +154,8 @@ class Outcomes:
                 self._try_again(held, problem, now)
             case "permanent":
                 self._store.fail(held.lease, problem)
+            case "changed" if is_spooled(held.file.path):
+                self._store.fail(held.lease, problem)  # nobody would look whether it has settled
             case "crash":
                 self._store.crashed(held.lease, problem)
             case "changed":
@@ -158,7 +172,7 @@ class Outcomes:
             self._retries.later(self._store.retry_later(held.lease, problem), now)
 
     def _gone(self, held: Held, now: float) -> None:
-        if self._on_disk(held.file) is None:
+        if not is_spooled(held.file.path) and self._on_disk(held.file) is None:
             self._skip(held)
             return
         message = f"stage {held.worker} cannot see the file; does its machine mount the same workdir?"

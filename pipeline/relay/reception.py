@@ -32,6 +32,7 @@ from pipeline.tasks import FileState
 
 if TYPE_CHECKING:
     from pipeline.queue.store import TaskStore
+    from pipeline.relay.calls import Calls
     from pipeline.relay.sockets import Router
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,11 @@ logger = logging.getLogger(__name__)
 class Reception:
     """Reads what stages send into the board; whatever it cannot use it answers, and never raises for."""
 
-    def __init__(self, store: TaskStore, router: Router, board: Board, *, epoch: int, model: str) -> None:
+    def __init__(  # noqa: PLR0913 - what its messages may concern
+        self, store: TaskStore, router: Router, board: Board, calls: Calls, *, epoch: int, model: str
+    ) -> None:
         self._store = store
+        self._calls = calls
         self._router = router
         self._board = board
         self._epoch = epoch
@@ -92,7 +96,7 @@ class Reception:
             case Ready():
                 link.offer(message.credit, sum(not held.accepted for held in self._board.of(link)))
             case Status():
-                link.status = message
+                self._board.totals.deaths[link.device] += link.says(message)
             case Pong():
                 link.patience = message.patience
             case Bye():
@@ -108,11 +112,16 @@ class Reception:
             self._answer_stale(link, message)
             return
         held.job = None  # whatever it says of the job, it has it
-        if isinstance(message, Progress) and held.advance(message):
-            link.renewed_at = now
+        windows, seconds = held.windows, held.position
+        if isinstance(message, Progress):
+            self._calls.moved(held.file.path, message)
+            if held.advance(message):
+                link.renewed_at = now
         elif isinstance(message, (Result, Fail)):
             held.end(message)
             link.renewed_at = now
+        self._board.totals.windows += held.windows - windows
+        self._board.totals.seconds += held.position - seconds
 
     def _answer_stale(self, link: Link, message: Named) -> None:
         lease = Lease(message.epoch, message.token, message.file_id)

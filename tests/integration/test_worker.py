@@ -33,6 +33,7 @@ from pipeline.relay.messages import (
     decode,
     encode,
 )
+from pipeline.spool import Roots
 from pipeline.stage.decode.ahead import Failed
 from pipeline.stage.pack.cut import to_float
 from pipeline.stage.transcribe import fake
@@ -65,7 +66,7 @@ class Worker:
         loader = Loader(kind="fake", cache=root, device="cpu", dtype="auto", threads=1)
         self._inbox = Inbox()
         channel = Channel(Connection(theirs.detach()), self._inbox)
-        self.stage = Stage(os.fsencode(root), loader, channel, self._inbox, idle_seconds)
+        self.stage = Stage(Roots(os.fsencode(root)), loader, channel, self._inbox, idle_seconds)
         channel.start()
         self._root = root
         self._channel = Connection(ours.detach())

@@ -6,6 +6,8 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline.stage.decode.ahead import Ahead, Budget, Ended, Event, Opened
 from pipeline.stage.decode.lanes import Lanes
 from pipeline.stage.pack.cut import Clip
@@ -14,6 +16,7 @@ from pipeline.stage.work.flight import Flight
 
 if TYPE_CHECKING:
     from pipeline.relay.messages import Job
+    from pipeline.spool import Roots
     from pipeline.stage.transcribe.engine import Engine, Reply, Request
     from pipeline.stage.transcribe.load import Loader
     from pipeline.stage.work.blame import Blame
@@ -24,10 +27,10 @@ AT_MOST = 64  # each may hold an FFmpeg process that waits for room
 
 
 class Jobs:
-    """Waiting jobs start in order, those of one model at a time, a suspect alone."""
+    """Waiting jobs start in order, the urgent first, those of one model at a time, a suspect alone."""
 
-    def __init__(self, root: bytes, loader: Loader, inbox: Inbox, blame: Blame) -> None:
-        self._root = root
+    def __init__(self, roots: Roots, loader: Loader, inbox: Inbox, blame: Blame) -> None:
+        self._roots = roots
         self._loader = loader
         self._inbox = inbox
         self._blame = blame
@@ -47,7 +50,8 @@ class Jobs:
     def add(self, job: Job) -> None:
         """Take a job that the core sent for some credit; it replaces an older lease of the same file."""
         self.drop(job.file_id)
-        self._waiting.append(job)
+        place = sum(each.urgent for each in self._waiting) if job.urgent else len(self._waiting)
+        self._waiting.insert(place, job)
         self._granted -= 1
 
     def drop(self, file_id: int) -> None:
@@ -66,6 +70,16 @@ class Jobs:
             return None
         return self._waiting.popleft()
 
+    def in_the_way(self, model: str | None) -> list[Job]:
+        """Return the jobs in flight on this model for which an urgent job of another model should not wait."""
+        waits = self._waiting and self._waiting[0].urgent and self._waiting[0].options.model != model
+        return [flight.job for flight in self.flights.values() if not flight.job.urgent] if waits else []
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether somebody waits for a file in flight."""
+        return any(flight.job.urgent for flight in self.flights.values())
+
     def every(self) -> list[Job]:
         """Return all jobs, those in flight first."""
         return [*(flight.job for flight in self.flights.values()), *self._waiting]
@@ -73,9 +87,10 @@ class Jobs:
     def start(self, job: Job, slots: int) -> None:
         """Begin to decode a file."""
         self._budget.capacity = 2 * slots
+        root, path = self._roots.place(job.path)
         ahead = Ahead(
-            job,
-            root=self._root,
+            msgspec.structs.replace(job, path=path),
+            root=root,
             make_voice=None if job.options.no_vad else self._loader.voice,
             budget=self._budget,
             lanes=self._lanes,
@@ -93,7 +108,7 @@ class Jobs:
         """Take in what decoding found; raises what it failed with."""
         match event:
             case Opened():
-                self._packer.add(flight.open(event, engine))
+                self._packer.add(flight.open(event, engine), urgent=flight.job.urgent)
             case Clip():
                 if not flight.feed(event):
                     self._budget.give(flight.job.file_id)
@@ -102,10 +117,10 @@ class Jobs:
             case _:
                 raise event.error
 
-    def join(self, free: int, slots: int) -> list[Request]:
+    def join(self, free: int, slots: int, *, only_urgent: bool) -> list[Request]:
         """Return the windows that join the running batch now."""
         coming = any(flight.ahead.working for flight in self.flights.values())
-        rows = self._packer.rows(free, slots, more_coming=coming)
+        rows = self._packer.rows(free, slots, more_coming=coming, only_urgent=only_urgent)
         owners = {id(flight.track): flight for flight in self.flights.values()} if rows else {}
         self._out |= {id(row.request): (row, owners[id(row.track)]) for row in rows}
         return [row.request for row in rows]

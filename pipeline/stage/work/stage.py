@@ -16,6 +16,7 @@ from pipeline.stage.work.meter import Meter
 from pipeline.stage.work.model import Model
 
 if TYPE_CHECKING:
+    from pipeline.spool import Roots
     from pipeline.stage.decode.ahead import Event
     from pipeline.stage.transcribe.load import Loader
     from pipeline.stage.work.flight import Flight
@@ -33,14 +34,14 @@ class Stage:
     """One device's worth of work; `exit_code` is set when it is over."""
 
     def __init__(
-        self, root: bytes, loader: Loader, channel: Channel, inbox: Inbox, idle_seconds: float
+        self, roots: Roots, loader: Loader, channel: Channel, inbox: Inbox, idle_seconds: float
     ) -> None:
         self._send = channel.send
         self._inbox = inbox
         self._idle_seconds = idle_seconds
         self._model = Model(loader, channel.send)
         self._blame = Blame(channel.send)
-        self._jobs = Jobs(root, loader, inbox, self._blame)
+        self._jobs = Jobs(roots, loader, inbox, self._blame)
         self._meter = Meter(self._say_figures)
         self._default: str | None = None  # the model the core named
         self._paused = False
@@ -54,9 +55,9 @@ class Stage:
         if self.exit_code is not None or self._default is None:
             return IDLE_S
         self._start()
-        is_running = self._fill() and not self._paused
+        is_running = self._fill() and self._may_work
         self._blame_those_aboard(is_running=is_running)
-        self._meter.step(now, self._read, at_work=bool(self._jobs) and not self._paused)
+        self._meter.step(now, self._read, at_work=bool(self._jobs) and self._may_work)
         if is_running:
             self._transcribe()
         self._report(now)
@@ -124,6 +125,9 @@ class Stage:
     # ---- what starts ----
 
     def _start(self) -> None:
+        for job in self._jobs.in_the_way(self._model.name):
+            self._send(returned(job))
+            self._jobs.drop(job.file_id)
         while job := self._jobs.next(self._model.name):
             try:
                 self._model.load(job.options.model)
@@ -152,9 +156,13 @@ class Stage:
         batch = self._model.batch
         if abandoned := self._jobs.abandoned():
             batch.drop(abandoned)
-        if not self._paused:
-            batch.join(self._jobs.join(batch.free, batch.slots))
+        batch.join(self._jobs.join(batch.free, batch.slots, only_urgent=self._paused))
         return batch.size > 0
+
+    @property
+    def _may_work(self) -> bool:
+        """Whether the batch may run: a pause holds up all but what somebody waits for, and what runs beside that."""
+        return not self._paused or self._jobs.is_urgent
 
     def _blame_those_aboard(self, *, is_running: bool) -> None:
         waits = [flight.expected for flight in self._jobs.flights.values()]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.logs import configure
+from pipeline.spool import Roots
 from pipeline.stage.transcribe.load import Loader
 from pipeline.stage.work.inbox import Channel, Inbox
 from pipeline.stage.work.stage import Stage
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.stage.work.worker")
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--workdir", required=True)
+    parser.add_argument(
+        "--spool", type=os.fsencode, help="where what clients send lies, if not in the workdir"
+    )
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto")
@@ -48,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dtype=chosen.dtype,
         threads=chosen.threads,
     )
-    stage = Stage(os.fsencode(chosen.workdir), loader, channel, inbox, chosen.idle_seconds)
+    stage = Stage(
+        Roots(os.fsencode(chosen.workdir), chosen.spool), loader, channel, inbox, chosen.idle_seconds
+    )
     channel.start()
     while stage.exit_code is None:
         inbox.wait(stage.step(time.monotonic()))
