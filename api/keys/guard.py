@@ -32,11 +32,9 @@ CARRIED = APIKeyCookie(
 
 
 def ask_for_keys(app: FastAPI, keys: Ring | None) -> None:
-    """Put the guard before every route of an app that has yet to get its routes; without keys, before none."""
+    """Let the guard of this app's routes know the keys; None asks for none."""
     app.state.keys, app.state.browsers = keys, Browsers()
-    if keys:
-        app.router.dependencies.append(Security(guard))
-        _show_open_routes(app)
+    _show_what_is_asked(app)
 
 
 async def guard(
@@ -46,21 +44,21 @@ async def guard(
     cookie: Annotated[str | None, Security(CARRIED)],
 ) -> None:
     """Refuse who shows no good key (401), or one without the scope of this route (403)."""
+    keys: Ring | None = request.app.state.keys
     secret = bearer.credentials if bearer else header
-    key = _of_secret(request, secret) if secret else _of_cookie(request, cookie)
+    key = None
+    if keys:
+        key = keys.of_secret(secret) if secret else _carried(request, keys, cookie)
+        if key:
+            keys.used(key)
+        _refuse(request, key, secret, cookie)
     request.state.key = key
-    wanted = needed(request.method, request.scope["route"].path_format)
-    if wanted is None:
-        return
-    if key is None:
-        raise _unknown(secret, cookie)
-    if wanted not in key.scopes:
-        raise _lacks(key, wanted)
 
 
 def caller(request: Request) -> Key | None:
     """Return the key that this request came with, if keys are asked for and it showed a good one."""
-    return getattr(request.state, "key", None)
+    key: Key | None = request.state.key
+    return key
 
 
 def may(request: Request, scope: Scope) -> bool:
@@ -69,54 +67,57 @@ def may(request: Request, scope: Scope) -> bool:
     return request.app.state.keys is None or (key is not None and scope in key.scopes)
 
 
-def _of_secret(request: Request, secret: str) -> Key | None:
-    keys: Ring = request.app.state.keys
-    key = keys.of_secret(secret)
-    if key:
-        keys.used(key)
-    return key
-
-
-def _of_cookie(request: Request, cookie: str | None) -> Key | None:
-    keys: Ring = request.app.state.keys
-    browsers: Browsers = request.app.state.browsers
-    key_id = browsers.key_id(cookie, time.monotonic()) if cookie else None
-    return keys.of_id(key_id) if key_id else None
-
-
-def _unknown(secret: str | None, cookie: str | None) -> HTTPException:
-    """Return the refusal of a request without a good key (RFC 6750, 3)."""
-    if secret is None:
-        said = "You were logged out." if cookie else "This service asks for a key."
-        return HTTPException(
-            401,
-            f"{said} Send 'Authorization: Bearer wt_…' or 'X-API-Key: wt_…'; whoever runs the service "
-            "makes one with 'whisper-transcription keys api add'.",
-            {"WWW-Authenticate": REALM},
-        )
+def challenge(secret: str) -> HTTPException:
+    """Return the refusal of a key that is not good (RFC 6750, 3)."""
     reason = (
         "is not known here; it may have been revoked" if is_whole(secret) else "is not whole: copy it again"
     )
     return HTTPException(401, f"This key {reason}.", {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
 
 
-def _lacks(key: Key, wanted: Scope) -> HTTPException:
-    challenge = f'{REALM}, error="insufficient_scope", scope="{wanted}"'
+def _carried(request: Request, keys: Ring, cookie: str | None) -> Key | None:
+    browsers: Browsers = request.app.state.browsers
+    key_id = browsers.key_id(cookie, time.monotonic()) if cookie else None
+    return keys.of_id(key_id) if key_id else None
+
+
+def _refuse(request: Request, key: Key | None, secret: str | None, cookie: str | None) -> None:
+    wanted = needed(request.method, request.scope["route"].path_format)
+    if wanted is None:
+        return
+    if key is None:
+        raise challenge(secret) if secret else _asked(cookie)
+    if wanted not in key.scopes:
+        raise _lacks(key, wanted)
+
+
+def _asked(cookie: str | None) -> HTTPException:
+    said = "You were logged out." if cookie else "This service asks for a key."
     return HTTPException(
-        403, f"The key {key.name!r} lacks the scope {wanted}.", {"WWW-Authenticate": challenge}
+        401,
+        f"{said} Send 'Authorization: Bearer wt_…' or 'X-API-Key: wt_…'; whoever runs the service "
+        "makes one with 'whisper-transcription keys api add'.",
+        {"WWW-Authenticate": REALM},
     )
 
 
-def _show_open_routes(app: FastAPI) -> None:
-    """Have the OpenAPI page tell which routes ask for no key: FastAPI shows a dependency of all on all."""
-    made = app.openapi
+def _lacks(key: Key, wanted: Scope) -> HTTPException:
+    said = f'{REALM}, error="insufficient_scope", scope="{wanted}"'
+    return HTTPException(403, f"The key {key.name!r} lacks the scope {wanted}.", {"WWW-Authenticate": said})
+
+
+def _show_what_is_asked(app: FastAPI) -> None:
+    """Have the OpenAPI page tell which routes ask for a key: FastAPI shows what guards all on all."""
+    made, keys = app.openapi, app.state.keys
 
     def openapi() -> dict[str, Any]:
         schema = made()
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                if needed(method, path) is None:
+                if keys is None or needed(method, path) is None:
                     operation.pop("security", None)
+        if keys is None:
+            schema["components"].pop("securitySchemes", None)
         return schema
 
-    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
