@@ -1,6 +1,7 @@
 """TaskStore: every statement of the queue. Rows leave as frozen records; every guard derives from TRANSITIONS."""
 
 from pipeline.queue.arriving import Arriving
+from pipeline.queue.census import Counting
 from pipeline.queue.delivering import Delivering
 from pipeline.queue.leasing import Leasing
 from pipeline.queue.opening import Opening
@@ -12,7 +13,7 @@ from pipeline.queue.spooled import Spooled
 __all__ = ["Event", "EventKind", "Lease", "NewFile", "Outcome", "Page", "Seconds", "Span", "TaskStore"]
 
 
-class TaskStore(Opening, Arriving, Leasing, Requests, Delivering, Spooled, Reading):
+class TaskStore(Opening, Arriving, Leasing, Requests, Delivering, Spooled, Counting, Reading):
     """The queue over one Database. Every method is one transaction; it is durable when the method returns.
 
     A change that is not allowed raises IllegalTransitionError and changes nothing. Methods that take many files
