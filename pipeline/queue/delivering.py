@@ -45,7 +45,7 @@ class Delivering(Statements):
 
     def delivered(self, delivery_id: int) -> None:
         """Note that the receiver has it."""
-        self._end(delivery_id, DeliveryState.DELIVERED, None)
+        self._conclude(delivery_id, DeliveryState.DELIVERED, None)
 
     def put_off(self, delivery_id: int, error: str, next_at: float) -> None:
         """Note an attempt that failed, and when the next one is due."""
@@ -53,7 +53,7 @@ class Delivering(Statements):
 
     def give_up(self, delivery_id: int, error: str, *, refused: bool = False) -> None:
         """Note the last attempt. A receiver that refused hears of no further end of this task."""
-        self._end(delivery_id, DeliveryState.GIVEN_UP, error, refused=refused)
+        self._conclude(delivery_id, DeliveryState.GIVEN_UP, error, refused=refused)
 
     def callbacks(self, task_id: str) -> list[Callback]:
         """Return whom a task tells of its ends, each with how the newest message to it stands."""
@@ -74,7 +74,9 @@ class Delivering(Statements):
         with self._database.read() as connection:
             return [Callback(*row) for row in connection.execute(told)]
 
-    def _end(self, delivery_id: int, to: DeliveryState, error: str | None, *, refused: bool = False) -> None:
+    def _conclude(
+        self, delivery_id: int, to: DeliveryState, error: str | None, *, refused: bool = False
+    ) -> None:
         ended = {"state": to, "last_error": error, "body": None}
 
         def run(change: Change) -> None:
