@@ -19,7 +19,7 @@ from pipeline.errors import (
 from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.judge import Verdict
-from pipeline.ingest.placing import home, named_of, new_file, unit
+from pipeline.ingest.placing import around, home, named_of, new_file, unit
 from pipeline.ingest.scan import Found, is_kept_out, scan
 from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem, Source, display
 
@@ -69,7 +69,7 @@ class Arrivals:
         unjudged = [each for each in found.values() if judged.get(each.path) != each.fingerprint]
         if not missing and not unjudged:
             return set()
-        rows = self._known(directory)
+        rows = self._store.known(directory)
         self._let_go(rows, found)
         fresh = [each for each in unjudged if self._is_new(each, rows.get(each.path, ()), judged)]
         return self._admit(directory, fresh, source) if fresh else set()
@@ -93,9 +93,6 @@ class Arrivals:
         for path in over:
             self._judged[unit(path)].pop(path, None)
         return sorted({beneath.parent(path) for path in over})
-
-    def _known(self, directory: bytes) -> Rows:
-        return self._store.known(directory, recursive=directory != beneath.ROOT)
 
     def _is_new(self, found: Found, rows: Sequence[MediaFile], judged: dict[bytes, Fingerprint]) -> bool:
         try:
@@ -123,9 +120,9 @@ class Arrivals:
     def _admit(self, directory: bytes, fresh: Sequence[Found], source: Source) -> set[str]:
         """Put files into the queue, those left that no request has put there since they were judged."""
         with self._admitting:
-            rows = self._known(directory)
+            rows = self._store.known(directory)
             still = [each for each in fresh if self._is_unclaimed(each, rows.get(each.path, ()))]
-            active = {task.dirname: task for task in self._store.active_tasks()}
+            active = self._store.active_at({place for each in still for place in around(each.path)})
             return {
                 self._enter(dirname, files, rows, source, active.get(dirname))
                 for dirname, files in _by_home(still, active).items()

@@ -15,7 +15,7 @@ MEDIA = frozenset(
     b" tta vob voc vox vro w64 wav wave weba webm wma wmv wtv wv xa xwma y4m".split()
 )  # not dat, ram, mod: as often settings, a playlist, a tracker's music
 
-_UNFINISHED = (b"*.part", b"*.partial", b"*.tmp", b"*.crdownload", b"*.download", b"*.filepart", b"~$*")
+_UNFINISHED = (b".part", b".partial", b".tmp", b".crdownload", b".download", b".filepart")
 _NOT_MEANT = frozenset(
     {
         b"@eadir", b"#recycle", b"#snapshot", b"$recycle.bin", b"system volume information", b"lost+found",
@@ -30,9 +30,7 @@ def is_ignored(name: bytes) -> bool:
     Hidden names cover rsync's `.name.XXXXXX`, `.syncthing.*` and our own temporary files.
     """
     lower = name.lower()
-    return (
-        name.startswith(b".") or lower in _NOT_MEANT or any(fnmatchcase(lower, each) for each in _UNFINISHED)
-    )
+    return name.startswith((b".", b"~$")) or lower.endswith(_UNFINISHED) or lower in _NOT_MEANT
 
 
 def is_media(name: bytes) -> bool:

@@ -12,16 +12,17 @@ from pipeline.errors import UnavailableError
 from pipeline.ingest import beneath
 from pipeline.ingest.arrivals import Arrivals
 from pipeline.ingest.evidence import Evidence
+from pipeline.ingest.placing import around
 from pipeline.ingest.requests import Render, Request, Requests
 from pipeline.ingest.root import Root
 from pipeline.ingest.scan import units
 from pipeline.ingest.settle import Hint, Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.options import parse_named
-from pipeline.tasks import OPEN, Source, Task
+from pipeline.tasks import Source, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.queue.store import TaskStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PAUSE_S = 0.5
 MAX_PAUSE_S = 5.0
 SUSPENDED_PAUSE_S = 2.0
+SLICE_S = 1.0  # of a look at the whole workdir: what it finds is followed in between
 REST = 4  # a long step is followed by a pause of so many times its length
 
 
@@ -38,6 +40,15 @@ class Scan:
 
     ended: float
     seconds: float
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """A look at the whole workdir under way: who asked, the directories that are left, how long it took so far."""
+
+    source: Source
+    left: Iterator[bytes]
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -81,6 +92,7 @@ class Intake:
         self._noticing = threading.Lock()
         self._notices: dict[bytes, _Notice] = {}
         self._everything: Source | None = None
+        self._sweep: _Sweep | None = None
         self._forgotten: set[bytes] = set()
         self._stirred: dict[str, float] = {}  # when something last changed in an active task's directory
         self.suspended: str | None = self._root.problem()
@@ -145,32 +157,45 @@ class Intake:
         if was_away:
             self.notice_all(Source.RESCAN)
         self._look_at_noticed(now)
+        self._look_everywhere(now)
         self._stir(self._settling.step(now), now)
         self._end_tasks(now)
+        if self._sweep is not None:
+            return 0.0
         return min(MAX_PAUSE_S, max(PAUSE_S, REST * (self._clock() - began)))
 
     def _look_at_noticed(self, now: float) -> None:
         with self._noticing:
             notices, self._notices = self._notices, {}
-            everything, self._everything = self._everything, None
             forgotten, self._forgotten = self._forgotten, set()
         for path in forgotten:
             self._arrivals.forget(path)
         self._stir_around(notices, now)
         for notice in notices.values():
             self._hint(notice)
-        if everything is not None:
-            self._look_everywhere(everything, now)
-            return
         for directory in _outermost(notices):
             self._stir(self._arrivals.look(directory, notices[directory].source), now)
 
-    def _look_everywhere(self, source: Source, now: float) -> None:
+    def _look_everywhere(self, now: float) -> None:
+        """Begin the look at the whole workdir that was asked for, or go on with it, for a slice of time."""
         began = self._clock()
-        for directory in (*self._arrivals.healed(), *units(self._path)):
-            self._stir(self._arrivals.look(directory, source), now)
+        sweep = self._sweep = self._sweep or self._next_sweep()
+        if sweep is None:
+            return
+        for directory in sweep.left:
+            self._stir(self._arrivals.look(directory, sweep.source), now)
+            if self._clock() - began > SLICE_S:
+                sweep.seconds += self._clock() - began
+                return
         ended = self._clock()
-        self.last_scan = Scan(ended, ended - began)
+        self._sweep, self.last_scan = None, Scan(ended, sweep.seconds + ended - began)
+
+    def _next_sweep(self) -> _Sweep | None:
+        with self._noticing:
+            source, self._everything = self._everything, None
+        if source is None:
+            return None
+        return _Sweep(source, iter((*self._arrivals.healed(), *units(self._path))))
 
     def _hint(self, notice: _Notice) -> None:
         for path in notice.closed:
@@ -182,31 +207,30 @@ class Intake:
         self._stirred.update(dict.fromkeys(task_ids, now))
 
     def _stir_around(self, directories: Iterable[bytes], now: float) -> None:
-        noticed = list(directories)
-        if noticed:
-            tasks = self._store.active_tasks()
-            self._stir(
-                (task.id for task in tasks if any(beneath.is_below(each, task.dirname) for each in noticed)),
-                now,
-            )
+        places = {place for directory in directories for place in around(directory)}
+        self._stir((task.id for task in self._store.active_at(places).values()), now)
 
     def _end_tasks(self, now: float) -> None:
-        active = {task.id: task for task in self._store.active_tasks()}
+        active = self._store.active_dirnames()
         self._stirred = {each: self._stirred.get(each, now) for each in active}
-        counts = self._store.counts(list(active))
-        for task in active.values():
-            files = counts.get(task.id, {})
-            if any(files.get(state) for state in OPEN) or now - self._stirred[task.id] < self._quiet_s:
-                continue
-            if any(
-                each.id != task.id and beneath.is_below(each.dirname, task.dirname)
-                for each in active.values()
-            ):
+        over = [
+            task
+            for task in self._store.without_open_files()
+            if now - self._stirred.get(task.id, now) >= self._quiet_s
+        ]
+        inner = _with_inner(active.values()) if over else frozenset()
+        for task in over:
+            if task.dirname in inner:
                 continue  # what a task inside it took along is its own concern still
             got_files = self._arrivals.look(task.dirname, task.source)
             self._stir(got_files, now)
             if task.id not in got_files:
                 self._store.end_task(task.id)
+
+
+def _with_inner(dirnames: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the directories in which another one of these lies; in the root only loose files do."""
+    return frozenset(place for each in dirnames for place in around(each) if place != each)
 
 
 def _outermost(directories: Iterable[bytes]) -> list[bytes]:

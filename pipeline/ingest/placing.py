@@ -37,7 +37,7 @@ def home(path: bytes, active: Mapping[bytes, Task]) -> bytes | None:
 
     None where its unit has an active task that does not take it: it waits until that has ended.
     """
-    for dirname in _around(path):
+    for dirname in around(path):
         if dirname in active and selects(dirname, active[dirname].options, path):
             return dirname
     return None if unit(path) in active else unit(path)
@@ -81,7 +81,7 @@ def _globs(options: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
     return tuple(glob.encode("utf-8", "surrogateescape") for glob in options.get(name, ()))
 
 
-def _around(path: bytes) -> Iterable[bytes]:
+def around(path: bytes) -> Iterable[bytes]:
     """Yield a path and the directories around it, innermost first; the root holds loose files only."""
     yield path
     if unit(path) == ROOT:

@@ -105,8 +105,7 @@ class Requests:
 
     def _admit(self, request: Request, found: Sequence[Found], written: dict[bytes, Written | None]) -> Task:
         plan = self._plan(request, found, written)
-        active = {task.dirname: task for task in self._store.active_tasks()}
-        task = active.get(request.path)
+        task = self._store.active_at([request.path]).get(request.path)
         if task is not None:
             self._store.change_task(
                 task.id,
@@ -123,7 +122,7 @@ class Requests:
         return self._store.task(task.id) or task
 
     def _plan(self, request: Request, found: Sequence[Found], written: dict[bytes, Written | None]) -> _Plan:
-        rows = self._known(request.path)
+        rows = self._store.known(request.path)
         plan = _Plan()
         for each in found:
             standing = rows.get(each.path, ())
@@ -153,9 +152,6 @@ class Requests:
             return False
         dirnames = [task.dirname for row in waiting if (task := self._store.task(row.task_id))]
         return all(each != request.path and beneath.is_below(each, request.path) for each in dirnames)
-
-    def _known(self, path: bytes) -> Mapping[bytes, Sequence[MediaFile]]:
-        return self._store.known(path, recursive=path != beneath.ROOT)
 
     def _is_around(self, path: bytes, waiting: Sequence[MediaFile]) -> bool:
         """Tell whether files wait in tasks of directories around this one (those of tasks inside it stay there)."""

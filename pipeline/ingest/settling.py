@@ -105,9 +105,7 @@ class Settling:
         return {row.task_id for row in grown}
 
     def _queue(self, ready: Sequence[tuple[MediaFile, Fingerprint]]) -> None:
-        forced = (
-            {task.id for task in self._store.active_tasks() if task.options.get(FORCE)} if ready else set()
-        )
+        forced = {task_id for task_id in {row.task_id for row, _ in ready} if self._is_forced(task_id)}
         todo = []
         for row, fingerprint in ready:
             try:
@@ -124,6 +122,10 @@ class Settling:
                 self._store.skip(row.id, None, outputs=done.outputs, warnings=done.warnings)
         if todo:
             self._store.settle(todo)
+
+    def _is_forced(self, task_id: str) -> bool:
+        task = self._store.task(task_id)
+        return task is not None and bool(task.options.get(FORCE))
 
     def _done(self, row: MediaFile, fingerprint: Fingerprint) -> Transcript | None:
         """Return the transcript a ready file has already: its own, or a copy of that of the same content elsewhere."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
+    bindparam,
     delete,
     exists,
     func,
@@ -39,11 +42,26 @@ from pipeline.tasks import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sqlalchemy.sql.dml import ReturningUpdate
+
 Values = Mapping[str, Any]  # of columns: plain ones, or SQL expressions
 
 HELD = frozenset({FileState.LEASED, FileState.COMMITTING})  # a lease speaks for these
 _EVERY = frozenset(FileState)
 _AS_IT_IS: Values = {}
+
+# Statements that run often are made once: making one takes longer than running it.
+_ADD_EVENTS = insert(event)
+_TOUCH_TASKS = update(task).where(task.c.id.in_(bindparam("ids", expanding=True)))
+_CHANGE_TASKS = update(task).returning(*task.c)
+
+
+@cache
+def files_in(states: frozenset[FileState]) -> ReturningUpdate[Any]:
+    """Return the UPDATE of files in these states, found by what is added to it."""
+    return update(file).where(guard(file.c.state, states)).returning(*file.c)
+
+
 _FORGETTING = frozenset({FileState.DONE, FileState.SKIPPED, FileState.SUPERSEDED})  # windows no longer needed
 
 
@@ -104,19 +122,21 @@ class Change:
         """
         allowed = predecessors(to) & among
         finished = self.now if to in ENDED else None
-        statement = (
-            update(file)
-            .where(guard(file.c.state, allowed), *where)
-            .values({**values, "state": to, "updated_at": self.now, "finished_at": finished})
-            .returning(*file.c)
-        )
-        moved = sorted(map(to_file, self.connection.execute(statement)), key=lambda each: each.id)
+        fresh = {**values, "state": to, "updated_at": self.now, "finished_at": finished}
+        rows = self.update(files_in(allowed).where(*where), fresh)
+        moved = sorted(map(to_file, rows), key=lambda each: each.id)
         self.record(moved)
         self.changed_files += moved
         self._end_attempts(moved, outcome)
         if to in _FORGETTING:
             self.drop_windows([each.id for each in moved])
         return moved
+
+    def update(self, statement: ReturningUpdate[Any], values: Values) -> CursorResult[Any]:
+        """Run an UPDATE. Plain values go as its parameters, which costs less than building them into it."""
+        computed = {name: value for name, value in values.items() if isinstance(value, ColumnElement)}
+        plain = {name: value for name, value in values.items() if name not in computed}
+        return self.connection.execute(statement.values(computed) if computed else statement, plain)
 
     def get_files(self, file_ids: Sequence[int]) -> list[MediaFile]:
         """Return those of the files that are there."""
@@ -144,9 +164,9 @@ class Change:
         told = [each for each in files if not is_spooled(each.path)]
         if not told:
             return
-        self.connection.execute(insert(event), [self._file_event(each, kind) for each in told])
+        self.connection.execute(_ADD_EVENTS, [self._file_event(each, kind) for each in told])
         for some in chunks(sorted({each.task_id for each in told})):
-            self.connection.execute(update(task).where(task.c.id.in_(some)).values(updated_at=self.now))
+            self.connection.execute(_TOUCH_TASKS, {"ids": some, "updated_at": self.now})
 
     def drop_windows(self, file_ids: Sequence[int]) -> None:
         """Forget the checkpointed windows of these files."""
@@ -194,8 +214,8 @@ class Change:
 
     def tasks(self, where: Sequence[ColumnElement[bool]], values: Values) -> list[Task]:
         """Change the tasks that match; return them as they are now, with an event each."""
-        statement = update(task).where(*where).values({**values, "updated_at": self.now}).returning(*task.c)
-        changed = [to_task(row) for row in self.connection.execute(statement)]
+        rows = self.update(_CHANGE_TASKS.where(*where), {**values, "updated_at": self.now})
+        changed = [to_task(row) for row in rows]
         self.record_tasks(changed)
         return changed
 
@@ -208,7 +228,7 @@ class Change:
             if not is_spooled(each.dirname)
         ]
         if events:
-            self.connection.execute(insert(event), events)
+            self.connection.execute(_ADD_EVENTS, events)
 
     def end_task(self, task_id: str, to: TaskState, error: Problem | None = None) -> list[Task]:
         """End the task unless it has ended already, and leave word to its callbacks."""

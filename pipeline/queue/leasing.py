@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select, update
 
 from pipeline.errors import GoneError, IllegalTransitionError
-from pipeline.queue.changes import HELD, Change, Values
+from pipeline.queue.changes import HELD, Change, Values, files_in
 from pipeline.queue.choosing import next_queued, queued
 from pipeline.queue.inserts import insert_or_replace
-from pipeline.queue.matching import guard, leased_by
+from pipeline.queue.matching import leased_by
 from pipeline.queue.records import EventKind, Lease, Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file
 from pipeline.queue.statements import Statements
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 CRASHES = 2  # so often may a file kill the stage before it is quarantined
 
+_ATTEMPT = insert(attempt)
 _LEASED = frozenset({FileState.LEASED})
 _COMMITTING = frozenset({FileState.COMMITTING})
 _UNCHARGED: Values = {"attempts": file.c.attempts - 1}
+_ANOTHER: Values = {
+    "epoch": select(meta.c.epoch).scalar_subquery(),
+    "token": file.c.token + 1,
+    "attempts": file.c.attempts + 1,
+}
 
 
 class Leasing(Statements):
@@ -61,15 +67,13 @@ class Leasing(Statements):
             if not ids:
                 return []
             values = {
+                **_ANOTHER,
                 "worker": worker,
-                "epoch": select(meta.c.epoch).scalar_subquery(),
-                "token": file.c.token + 1,
-                "attempts": file.c.attempts + 1,
                 "started_at": func.coalesce(file.c.started_at, change.now),
                 **problem_columns(None),
             }
             leased = change.by_id(ids, FileState.LEASED, values=values)
-            change.connection.execute(insert(attempt), [_attempt(each, change.now) for each in leased])
+            change.connection.execute(_ATTEMPT, [_attempt(each, change.now) for each in leased])
             change.start_tasks(each.task_id for each in leased)
             return sorted(leased, key=lambda each: ids.index(each.id))
 
@@ -78,7 +82,7 @@ class Leasing(Statements):
     def suspect_waits(self) -> bool:
         """Tell whether a file that crashed a stage is queued and could be leased."""
         with self._database.read() as connection:
-            return connection.execute(queued(1, file.c.crashes > 0)).first() is not None
+            return connection.execute(queued(suspects=True), {"limit": 1}).first() is not None
 
     def checkpoint(  # noqa: PLR0913 - what a Progress message holds
         self,
@@ -240,8 +244,7 @@ def _attempt(leased: MediaFile, now: float) -> dict[str, Any]:
 
 def _progress(change: Change, lease: Lease, values: Values) -> None:
     """Change columns of a file that stays leased."""
-    statement = update(file).where(leased_by(lease), guard(file.c.state, _LEASED)).values(values)
-    row = change.connection.execute(statement.returning(*file.c)).one_or_none()
+    row = change.update(files_in(_LEASED).where(leased_by(lease)), values).one_or_none()
     if row is None:
         raise IllegalTransitionError(f"file {lease.file_id} is not leased with token {lease.token}")
     change.record([to_file(row)], EventKind.PROGRESS)

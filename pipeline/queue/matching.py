@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, String, and_, cast, not_, or_, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    cast,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 
 from pipeline.queue.tables import file, one_of, standing
 from pipeline.spool import PREFIX
@@ -16,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.queue.records import Lease
 
 T = TypeVar("T")
+Path = bytes | BindParameter[bytes]
 
 IDS_AT_ONCE = 500  # values in one IN list: SQLite takes 32,766 in a statement
 
@@ -49,11 +62,22 @@ def below(directory: bytes) -> ColumnElement[bool]:
     Names below `dir` lie between `dir/` and `dir0` (0 follows the slash). Two searches of the index on paths: an
     OR of the two makes SQLite read all of it.
     """
-    if directory == b".":
-        return standing & shown(file.c.path)
-    inside = select(file.c.id).where(file.c.path > directory + b"/", file.c.path < directory + b"0", standing)
+    return standing & shown(file.c.path) if directory == b"." else _between(**edges(directory))
+
+
+def edges(directory: bytes) -> dict[str, bytes]:
+    """Return the paths that `BELOW` lies between."""
+    return {"directory": directory, "first": directory + b"/", "end": directory + b"0"}
+
+
+def _between(directory: Path, first: Path, end: Path) -> ColumnElement[bool]:
+    inside = select(file.c.id).where(file.c.path > first, file.c.path < end, standing)
     itself = select(file.c.id).where(file.c.path == directory, standing)
     return file.c.id.in_(union_all(inside, itself))
+
+
+# `below`, made once: its `edges` come with the execution
+BELOW = _between(*(bindparam(name, type_=file.c.path.type) for name in ("directory", "first", "end")))
 
 
 def within(dirname: bytes) -> ColumnElement[bool]:

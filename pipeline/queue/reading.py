@@ -8,17 +8,21 @@ from sqlalchemy import delete, exists, func, select, tuple_
 
 from pipeline.errors import UsageError
 from pipeline.queue.counting import count, sum_up
-from pipeline.queue.matching import below, guard, shown, within
+from pipeline.queue.matching import BELOW, below, chunks, edges, guard, shown, within
 from pipeline.queue.records import Event, Page, Seconds, Span
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import done, event, file, one_of, standing, task
-from pipeline.tasks import ACTIVE, WAITING, FileState, MediaFile, Task, TaskState
+from pipeline.tasks import ACTIVE, OPEN, WAITING, FileState, MediaFile, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.queue.changes import Change
+
+_ACTIVE = select(task).where(one_of(task.c.state, ACTIVE), shown(task.c.dirname))
+_BELOW = select(file).where(BELOW)
+_LOOSE = select(file).where(within(b"."))
 
 
 class Reading(Statements):
@@ -58,12 +62,27 @@ class Reading(Statements):
         last = rows[limit - 1] if more else None
         return Page(tuple(rows[:limit]), f"{last.created_at!r}_{last.id}" if last else None)
 
-    def active_tasks(self) -> list[Task]:
-        """Return pending and running tasks, oldest first."""
-        active = select(task).where(one_of(task.c.state, ACTIVE), shown(task.c.dirname))
-        oldest_first = active.order_by(task.c.created_at, task.c.id)
+    def active_dirnames(self) -> dict[str, bytes]:
+        """Return the pending and running tasks, their dirnames by their ids."""
+        active = _ACTIVE.with_only_columns(task.c.id, task.c.dirname)
         with self._database.read() as connection:
-            return [to_task(row) for row in connection.execute(oldest_first)]
+            return {row.id: row.dirname for row in connection.execute(active)}
+
+    def active_at(self, dirnames: Iterable[bytes]) -> dict[bytes, Task]:
+        """Return the pending and running tasks of exactly these dirnames, by dirname."""
+        found: dict[bytes, Task] = {}
+        with self._database.read() as connection:
+            for some in chunks(list(dirnames)):
+                rows = connection.execute(_ACTIVE.where(task.c.dirname.in_(some)))
+                found |= {row.dirname: to_task(row) for row in rows}
+        return found
+
+    def without_open_files(self) -> list[Task]:
+        """Return pending and running tasks none of whose files is open, oldest first."""
+        is_open = exists().where(file.c.task_id == task.c.id, one_of(file.c.state, OPEN))
+        over = _ACTIVE.where(~is_open).order_by(task.c.created_at, task.c.id)
+        with self._database.read() as connection:
+            return [to_task(row) for row in connection.execute(over)]
 
     def last_task(self, dirname: bytes) -> Task | None:
         """Return the newest task of exactly this dirname."""
@@ -108,12 +127,13 @@ class Reading(Statements):
             return Page(tuple(rows), None)
         return Page(tuple(rows[:limit]), f"{rows[limit - 1].path.hex()}_{rows[limit - 1].id}")
 
-    def known(self, directory: bytes, *, recursive: bool = True) -> dict[bytes, list[MediaFile]]:
-        """Return the rows below `directory` that are not superseded, by path; else only those right in it."""
-        where = below(directory) if recursive else standing & (file.c.directory == directory)
+    def known(self, directory: bytes) -> dict[bytes, list[MediaFile]]:
+        """Return the rows below `directory` that are not superseded, by path; of the root (`.`) its loose files."""
+        loose = directory == b"."
         rows: dict[bytes, list[MediaFile]] = {}
         with self._database.read() as connection:
-            for each in map(to_file, connection.execute(select(file).where(where))):
+            found = connection.execute(_LOOSE if loose else _BELOW, {} if loose else edges(directory))
+            for each in map(to_file, found):
                 rows.setdefault(each.path, []).append(each)
         return rows
 

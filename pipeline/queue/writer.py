@@ -76,15 +76,16 @@ class Writer:
         ticket = None
         try:
             with self._backend.writers.begin() as connection:
-                answers = [self._answer(connection, job) for job in group]
+                answer = self._answer if len(group) > 1 else _answer_alone
+                answers = [answer(connection, job) for job in group]
                 ticket = self._backend.ticket(connection)
         except Exception as error:  # noqa: BLE001 - nothing of the group is durable: every caller is told
             if ticket is None or not self._backend.took_place(ticket):
                 answers = [
                     partial(job.future.set_exception, self._backend.translated(error)) for job in group
                 ]
-        for answer in answers:
-            answer()
+        for tell in answers:
+            tell()
 
     def _answer(self, connection: Connection, job: _Job) -> Callable[[], None]:
         """Run one write; where its error ended the whole transaction (a full disk does in SQLite), raise that."""
@@ -98,3 +99,8 @@ class Writer:
             savepoint.rollback()
             return partial(job.future.set_exception, self._backend.translated(error))
         return partial(job.future.set_result, value)
+
+
+def _answer_alone(connection: Connection, job: _Job) -> Callable[[], None]:
+    """Run the only write of a transaction, which needs no savepoint: its error ends the transaction."""
+    return partial(job.future.set_result, job.run(connection))

@@ -149,7 +149,7 @@ class Report:
 
     def _answer(self, name: bytes, task: Task) -> dict[str, Any]:
         """Return the monitoring answer over everything in a directory; the pace is that of its newest task."""
-        known = self._store.known(name, recursive=name != _ROOT)
+        known = self._store.known(name)
         files = [max(rows, key=lambda each: each.id) for _, rows in sorted(known.items())]
         counts = Counter(each.state for each in files)
         shown = replace(task, dirname=name, state=_state(task, counts))

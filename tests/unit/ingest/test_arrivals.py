@@ -19,7 +19,7 @@ from pipeline.provenance import read_provenance
 from pipeline.queue.records import Lease
 from pipeline.queue.rows import lease_of
 from pipeline.queue.store import TaskStore
-from pipeline.tasks import FileState, Fingerprint, MediaFile, Problem, Source, TaskState
+from pipeline.tasks import ACTIVE, FileState, Fingerprint, MediaFile, Problem, Source, TaskState
 
 S = FileState
 
@@ -37,7 +37,7 @@ def test_a_directory_is_one_task_of_its_subtree(
     put("loose.m4a")
     intake.notice_all(Source.RESCAN)
     clock.run(0)
-    assert {task.dirname for task in store.active_tasks()} == {b"a", b"."}
+    assert set(store.active_dirnames().values()) == {b"a", b"."}
     assert states() == {b"a/x.mp3": [S.SETTLING], b"a/b/y.wav": [S.SETTLING], b"loose.m4a": [S.SETTLING]}
 
 
@@ -133,7 +133,7 @@ def test_new_files_join_an_active_task(
     put("a/b/y.mp3")
     intake.notice(b"a/b", source=Source.WATCH)
     clock.run(1)
-    (task,) = store.active_tasks()
+    (task,) = store.tasks(states=ACTIVE).rows
     assert {row.path for row in store.files(task.id).rows} == {b"a/x.mp3", b"a/b/y.mp3"}
 
 
@@ -148,9 +148,9 @@ def test_a_task_waits_until_its_directory_is_quiet(
     for _ in range(4):
         intake.notice(b"a", source=Source.WATCH)
         clock.run(2)
-    assert store.active_tasks()
+    assert store.active_dirnames()
     clock.run(6)
-    assert not store.active_tasks()
+    assert not store.active_dirnames()
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["same process", "restarted, database deleted"])

@@ -17,7 +17,7 @@ from pipeline.ingest.intake import Intake
 from pipeline.queue.database import open_database
 from pipeline.queue.records import Lease
 from pipeline.queue.store import TaskStore
-from pipeline.tasks import FileState, Problem, Source, Task, TaskState
+from pipeline.tasks import ACTIVE, FileState, Problem, Source, Task, TaskState
 
 S = FileState
 
@@ -133,7 +133,7 @@ def test_options_of_a_second_request_apply_to_files_not_yet_started(
     put("a/x.mp3")
     intake.notice_all(Source.WATCH)
     clock.run(1)
-    (task,) = store.active_tasks()
+    (task,) = store.tasks(states=ACTIVE).rows
     assert post("a", {"language": "fr"}, priority=3, callback_url="http://x/").id == task.id
     (row,) = store.in_state(S.SETTLING)
     assert (row.options, row.priority) == ({"language": "fr"}, 3)
@@ -165,7 +165,7 @@ def test_a_request_inside_an_active_task_takes_unstarted_files_along(
     put("a/c/y.mp3")
     intake.notice_all(Source.WATCH)
     clock.run(1)
-    (outer,) = store.active_tasks()
+    (outer,) = store.tasks(states=ACTIVE).rows
     inner = post("a/b", {"language": "fr"})
     assert inner.id != outer.id
     assert [(row.path, row.options) for row in store.files(inner.id).rows] == [
@@ -189,7 +189,7 @@ def test_a_task_whose_files_all_went_along_ends_as_they_do(
     put("a/b/x.mp3")
     intake.notice_all(Source.WATCH)
     clock.run(1)
-    (outer,) = store.active_tasks()
+    (outer,) = store.tasks(states=ACTIVE).rows
     inner = post("a/b")
     clock.run(12)
     assert store.task(outer.id).state is TaskState.PENDING
@@ -431,7 +431,7 @@ def test_an_unknown_option_is_refused_before_anything_is_made(
     put("a/x.mp3")
     with pytest.raises(BadOptionsError):
         post("a", {"langage": "fr"})
-    assert store.active_tasks() == []
+    assert store.active_dirnames() == {}
 
 
 def test_nothing_is_taken_while_the_workdir_is_away(post: Callable[..., Task], workdir: Path) -> None:

@@ -37,7 +37,8 @@ def test_tasks_are_found_by_state_directory_and_time(store: TaskStore, task: Tas
     assert store.tasks(states=[TaskState.FAILED]).rows == (ended,)
     assert store.tasks(dirname=b"other").rows == (other,)
     assert store.tasks(updated_after=other.updated_at).rows == (ended,)
-    assert store.active_tasks() == [other]
+    assert store.active_dirnames() == {other.id: b"other"}
+    assert store.active_at([b"talks", b"other"]) == {b"other": other}
     assert store.last_task(b"talks") == ended
     assert store.last_task(b"nowhere") is None
 
