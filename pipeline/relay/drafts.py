@@ -60,7 +60,14 @@ def from_result(path: bytes, result: Result, options: Options, version: str) -> 
         duration=Duration(declared=result.duration, decoded=result.decoded),
         warnings=tuple(dict.fromkeys(_warnings(result))),
     )
-    return Draft(path=path, segments=_segments(result), provenance=provenance, layout=options)
+    return Draft(path=path, segments=segments_of(result), provenance=provenance, layout=options)
+
+
+def segments_of(result: Result) -> list[dict[str, Any]]:
+    """Return all segments of what a stage heard, as whisper's JSON has them."""
+    heard = [segment for window in result.windows for segment in window.segments]
+    with_words = any(segment.words is not None for segment in heard)
+    return [_segment(number, segment, with_words=with_words) for number, segment in enumerate(heard)]
 
 
 def from_written(path: bytes, written: Written) -> Draft:
@@ -122,12 +129,6 @@ def _warnings(result: Result) -> Iterator[str]:
     yield from result.warnings
     for window in result.windows:
         yield from window.warnings
-
-
-def _segments(result: Result) -> list[dict[str, Any]]:
-    heard = [segment for window in result.windows for segment in window.segments]
-    with_words = any(segment.words is not None for segment in heard)
-    return [_segment(number, segment, with_words=with_words) for number, segment in enumerate(heard)]
 
 
 def _segment(number: int, segment: Segment, *, with_words: bool) -> dict[str, Any]:

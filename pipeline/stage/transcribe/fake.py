@@ -118,7 +118,7 @@ def _reply(request: Request) -> Reply:
     tokens = tuple(text.encode())
     return Reply(
         language=request.language or "en",
-        segments=(Heard(start=0.0, end=seconds, text=f" {text}", tokens=tokens),) if seconds else (),
+        segments=(_heard(request, text, seconds),) if seconds else (),
         tokens=tokens,
         consumed=seconds,
         temperature=request.temperature,
@@ -126,6 +126,18 @@ def _reply(request: Request) -> Reply:
         compression_ratio=1.2,
         no_speech_prob=0.01,
     )
+
+
+def _heard(request: Request, text: str, seconds: float) -> Heard:
+    """Return one segment, its words evenly spread where their times are asked for."""
+    said = text.split()
+    each = seconds / len(said)
+    timed = tuple(
+        {"word": f" {word}", "start": n * each, "end": (n + 1) * each, "probability": 0.9}
+        for n, word in enumerate(said)
+    )
+    words = timed if request.options.word_timestamps else None
+    return Heard(start=0.0, end=seconds, text=f" {text}", tokens=tuple(text.encode()), words=words)
 
 
 def words(pcm: NDArray[np.float32]) -> str:
