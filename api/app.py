@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, monitoring, operations, transcription
+from api.routes import documentation, events, monitoring, operations, transcription
 
 if TYPE_CHECKING:
     from api.service import Core
@@ -33,6 +33,6 @@ def create_app(core: Core, *, root_path: str) -> FastAPI:
     app.state.core = core
     app.add_middleware(Mounted, prefix=normalise(root_path))
     answer_with_problems(app)
-    for routes in (transcription, monitoring, operations, documentation):
+    for routes in (transcription, events, monitoring, operations, documentation):
         app.include_router(routes.router)
     return app

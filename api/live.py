@@ -52,6 +52,7 @@ class _Listener:
     cursor: int
     behind: bool = True  # he reads in the table, at first so that nothing slips in between
     over: bool = False
+    nudged: bool = False
     waiting: bool = False
     bell: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,6 +73,11 @@ class Live:
         self._closed = False
 
     @property
+    def closed(self) -> bool:
+        """Whether the service stops."""
+        return self._closed
+
+    @property
     def listeners(self) -> int:
         """How many listen now."""
         return sum(map(len, self._listeners.values()))
@@ -79,7 +85,7 @@ class Live:
     async def follow(
         self, task_id: str | None = None, after: int | None = None
     ) -> AsyncGenerator[Sequence[Event], None]:
-        """Yield events as they come, some at a time: those after an id, else from now on.
+        """Yield events as they come, some at a time (none for a nudge): those after an id, else from now on.
 
         Of all tasks; or of one: then it ends once that has ended and all was told, at once where it had ended or
         is not there. It also ends when the service stops or the reader failed: who waits for a task looks at its
@@ -94,6 +100,9 @@ class Live:
                 if events := await self._more(listener, task_id):
                     ended = task_id is not None and _ended(events, before=ended)
                     yield events
+                elif listener.nudged:
+                    listener.nudged = False
+                    yield []
                 elif ended:
                     return
                 else:
@@ -104,6 +113,12 @@ class Live:
     async def ask(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read from the store in a thread; few at once, so that a crowd of listeners leaves threads to others."""
         return await anyio.to_thread.run_sync(read, *arguments, limiter=self._reads)
+
+    def nudge(self, task_id: str) -> None:
+        """Have those who follow a task look up once, though nothing happened."""
+        for listener in self._listeners.get(task_id, ()):
+            listener.nudged = True
+            listener.bell.set()
 
     def close(self) -> None:
         """End what everybody follows; from any thread."""
@@ -128,6 +143,9 @@ class Live:
 
     async def _more(self, listener: _Listener, task_id: str | None) -> Sequence[Event]:
         """Return what this listener has not heard yet; nothing when he may wait for his bell."""
+        if listener.waiting:  # and was not rung for: a nudge
+            listener.bell.clear()
+            return []
         while listener.behind or listener.cursor < self._floor:
             if events := await self._from_table(listener, task_id):
                 return events

@@ -97,6 +97,7 @@ Moment = Annotated[
         _moment, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     ),
 ]
+EventId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FilesFilter = FileState | Literal["all", "failed"]
 
 
@@ -114,6 +115,15 @@ class FilesQuery(_Query):
         default=None, ge=1, le=FILES_PAGE_MAX, description="files in an answer; all by default"
     )
     cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
+
+
+class EventsQuery(_Query):
+    """Whose events are wanted, from where."""
+
+    task_id: str | None = Field(default=None, description="of this task alone, until it has ended")
+    lastEventId: EventId | None = Field(  # noqa: N815 - the name that polyfills of EventSource give it
+        default=None, description="instead of the header Last-Event-ID, for clients that cannot send it"
+    )
 
 
 class TranscriptQuery(_Query):

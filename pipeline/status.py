@@ -63,7 +63,7 @@ def file_answer(file: MediaFile) -> dict[str, Any]:
     return {
         "path": display(file.path),
         "status": file.state.value,
-        "progress": _file_progress(file),
+        "progress": file_progress(file.state, file.position, file.duration),
         "duration": file.duration,
         "language": file.language,
         "attempts": file.attempts,
@@ -87,6 +87,13 @@ def progress(task: Task, counts: Mapping[FileState, int], sums: Sums) -> float:
     return round(min(ended / known, _ALMOST), 4) if known else 0.0
 
 
+def file_progress(state: FileState, position: float, duration: float | None) -> float:
+    """Return how far a file is, 0 to 1, by seconds of audio."""
+    if state in ENDED:
+        return 1.0
+    return round(min(position / duration, _ALMOST), 4) if duration else 0.0
+
+
 def eta_seconds(task: Task, counts: Mapping[FileState, int], sums: Sums, now: float) -> float | None:
     """Return in how many seconds an active task ends at the pace it has had; None before there is a pace."""
     if task.state not in ACTIVE or task.started_at is None or sums.done < _SOME or now <= task.started_at:
@@ -103,12 +110,6 @@ def _expected(counts: Mapping[FileState, int], sums: Sums) -> float:
 
 def _number(counts: Mapping[FileState, int], states: frozenset[FileState]) -> int:
     return sum(number for state, number in counts.items() if state in states)
-
-
-def _file_progress(file: MediaFile) -> float:
-    if file.state in ENDED:
-        return 1.0
-    return round(min(file.position / file.duration, _ALMOST), 4) if file.duration else 0.0
 
 
 def _problem(problem: Problem | None) -> dict[str, str] | None:
