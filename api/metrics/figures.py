@@ -1,0 +1,35 @@
+"""All figures of one core, in a registry of their own: two cores in one process do not mix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from api.metrics.flow import Flow
+from api.metrics.http import Requests
+from api.metrics.state import State
+
+if TYPE_CHECKING:
+    from api.service import Core
+
+
+class Figures:
+    """What is counted from the start of a core on, and how it stands."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.flow = Flow(self._registry)
+        self.requests = Requests(self._registry)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def watch(self, core: Core) -> None:
+        """Look things up in this core, once all of it is there."""
+        self._registry.register(State(core))
+
+    def shown(self, accept: str) -> tuple[bytes, str]:
+        """Return all of it as text and its content type: OpenMetrics for who accepts it, else Prometheus's own."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type

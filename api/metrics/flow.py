@@ -1,0 +1,160 @@
+"""What becomes of files, counted as it happens: the store tells of each change once it is durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Histogram
+
+from pipeline.spool import is_spooled
+from pipeline.tasks import ENDED, FAILURES, FileState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from pipeline.tasks import MediaFile, Task
+
+KINDS = ("batch", "request")  # a folder's files; recordings that a client sent and waits for
+CODES = frozenset(
+    {
+        *("bad_options", "changed", "corrupt", "crashed", "decode_stalled", "empty", "gone", "internal"),
+        *("kept_out", "media", "no_audio", "not_media", "not_seen", "out_of_memory", "outputs_unwritable"),
+        *("outside_workdir", "read_failed", "stalled", "too_long", "unreadable", "worker_lost"),
+    }
+)
+OTHER = "other"  # a code that a newer stage on another machine may know
+AT_ONCE = 10_000  # leases whose beginning is remembered: a row that is deleted says no farewell
+
+MINUTE, HOUR = 60, 3600
+ARRIVAL_S = (1, 2.5, 5, 10, 15, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR)
+WAIT_S = (
+    1,
+    5,
+    15,
+    30,
+    MINUTE,
+    5 * MINUTE,
+    15 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    12 * HOUR,
+    24 * HOUR,
+    72 * HOUR,
+)
+RUN_S = (
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    MINUTE,
+    2 * MINUTE,
+    5 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+)
+
+
+class Flow:
+    """Counters and histograms of what happens to files. Called from any thread."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Make the instruments, every one with all its labels, so that their first step is seen as one."""
+        self._arrival = Histogram(
+            "whisper_file_discovery",
+            "Time from the first sight of a file until it is queued: how long its copying went on, and the quiet time.",
+            unit="seconds",
+            buckets=ARRIVAL_S,
+            registry=registry,
+        )
+        self._wait = Histogram(
+            "whisper_file_wait",
+            "Time from the first sight of a file until a stage has it for the first time.",
+            ["kind"],
+            unit="seconds",
+            buckets=WAIT_S,
+            registry=registry,
+        )
+        self._run = Histogram(
+            "whisper_file_run",
+            "Time from the last lease of a file until its outputs lie there.",
+            ["kind"],
+            unit="seconds",
+            buckets=RUN_S,
+            registry=registry,
+        )
+        self._ended = Counter(
+            "whisper_files_ended", "Files that have ended, by how.", ["kind", "state"], registry=registry
+        )
+        self._failures = Counter(
+            "whisper_file_failures", "Files that failed for good, by error code.", ["code"], registry=registry
+        )
+        self._retries = Counter(
+            "whisper_file_retries",
+            "Attempts that failed and are made again, by error code.",
+            ["code"],
+            registry=registry,
+        )
+        self._began: dict[int, float] = {}  # by file: when its present lease was given
+        self._show_all()
+
+    def hear(self, _tasks: Sequence[Task], files: Sequence[MediaFile]) -> None:
+        """Count these changes."""
+        for file in files:
+            self._count(file)
+
+    def _count(self, file: MediaFile) -> None:
+        kind = KINDS[is_spooled(file.path)]
+        match file.state:
+            case FileState.LEASED:
+                self._begin(file, kind)
+            case FileState.COMMITTING:
+                return  # the lease goes on
+            case FileState.QUEUED | FileState.RETRY_WAIT:
+                self._queue(file)
+            case state if state in ENDED:
+                self._end(file, kind)
+
+    def _begin(self, file: MediaFile, kind: str) -> None:
+        self._began[file.id] = file.updated_at
+        if len(self._began) > AT_ONCE:
+            del self._began[next(iter(self._began))]
+        if file.token == 1:  # which grows with each lease
+            self._wait.labels(kind).observe(file.updated_at - file.created_at)
+
+    def _queue(self, file: MediaFile) -> None:
+        """Count an attempt that failed: it waits before the next, or a child died on it and it is queued at once."""
+        was_leased = self._began.pop(file.id, None) is not None
+        if file.state is FileState.RETRY_WAIT or (was_leased and file.error):
+            self._retries.labels(_code(file)).inc()
+        elif not was_leased and not file.token:
+            self._arrival.observe(file.updated_at - file.created_at)
+
+    def _end(self, file: MediaFile, kind: str) -> None:
+        began = self._began.pop(file.id, None)
+        self._ended.labels(kind, file.state).inc()
+        if file.state in FAILURES:
+            self._failures.labels(_code(file)).inc()
+        elif file.state is FileState.DONE and began is not None:
+            self._run.labels(kind).observe(file.updated_at - began)
+
+    def _show_all(self) -> None:
+        for kind in KINDS:
+            self._wait.labels(kind)
+            self._run.labels(kind)
+            for state in ENDED:
+                self._ended.labels(kind, state)
+        for code in (*sorted(CODES), OTHER):
+            self._failures.labels(code)
+            self._retries.labels(code)
+
+
+def _code(file: MediaFile) -> str:
+    return file.error.code if file.error and file.error.code in CODES else OTHER
