@@ -6,33 +6,47 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 
+from api.headers import SafeHeaders, parse_origins, share_with
+from api.limits import Bodies, Rate, counted
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, events, monitoring, operations, transcription
+from api.routes import documentation, monitoring, operations, transcription, upload
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from api.service import Core
 
+DEFAULTS = Settings()
 DESCRIPTION = (
     "Transcribe recordings with Whisper: submit a directory of the workdir, follow its task, fetch the texts."
 )
 
 
-def create_app(core: Core, *, root_path: str) -> FastAPI:
-    """Build the application that answers for `core` below the prefix `root_path` ("/" for none)."""
+def create_app(core: Core, *, root_path: str, settings: Settings = DEFAULTS) -> FastAPI:
+    """Build the application that answers for `core` below the prefix `root_path` ("/" for none).
+
+    `settings` say what it lets others do.
+    """
     app = FastAPI(
         title="Whisper Transcription",
         version="1",
         description=DESCRIPTION,
         docs_url=None,  # FastAPI's own page is loaded from a CDN
+        openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(same_origin)],
+        dependencies=[Depends(same_origin), Depends(counted)],
     )
     app.state.core = core
     app.add_middleware(Mounted, prefix=normalise(root_path))
+    app.add_middleware(Bodies, max_bytes=settings.max_upload_bytes)
+    share_with(app, parse_origins(settings.cors_origins or ""))
+    app.add_middleware(SafeHeaders)
     answer_with_problems(app)
-    for routes in (transcription, events, monitoring, operations, documentation):
+    app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
+    for routes in (upload, transcription, monitoring, operations):
         app.include_router(routes.router)
+    if settings.docs:
+        app.include_router(documentation.router)
     return app

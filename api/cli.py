@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from api import mounting
+from api import headers, limits, mounting
 from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
 from api.keys.commands import keys
 from pipeline import VERSION, logs
@@ -149,9 +149,12 @@ def _settings(ctx: click.Context, *, quiet: bool = False) -> tuple[Settings, dic
     if quiet and ctx.parent and ctx.parent.get_parameter_source("log_level") is ParameterSource.DEFAULT:
         settings = replace(settings, log_level="warning")
     mounting.normalise(settings.mounting_path)
+    headers.parse_origins(settings.cors_origins or "")
     cron.parse(settings.rescan_cron)
     if settings.work_hours:
         parse_work_hours(settings.work_hours)
+    if settings.rate_limit:
+        limits.parse_rate(settings.rate_limit)
     logs.configure(settings.log_level, settings.log_format)
     return settings, named
 

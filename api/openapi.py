@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from api.problems import MEDIA_TYPE
-from api.schemas import Problem
+from api.schemas import Problem, Submission
 from api.transcripts import MEDIA_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from pydantic import BaseModel
 
 _PROBLEM = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
 _WORDS = {
     400: "The request is malformed",
     404: "No such directory, file or task",
+    408: "The body came too slowly",
     409: "The present state forbids it",
     413: "The body is too large",
     503: "Not able to, for now; Retry-After says when to come again",
@@ -36,6 +39,26 @@ def body(model: type[BaseModel]) -> dict[str, Any]:
     """Return the `openapi_extra` of a route that reads this body itself."""
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def upload_body(files: str, left_out: AbstractSet[str]) -> dict[str, Any]:
+    """Return the `openapi_extra` of the route that takes files, and in fields all of a Submission but `left_out`."""
+    schema = Submission.model_json_schema()
+    schema["properties"] = {
+        files: {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "description": "recordings, each under its name or its path below the new directory",
+        }
+    } | {name: shown for name, shown in schema["properties"].items() if name not in left_out}
+    schema["properties"]["dirname"] |= {"description": "the new directory, relative to the workdir"}
+    schema |= {
+        "title": "Upload",
+        "description": "Recordings, and what to do with them.",
+        "required": ["dirname", files],
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 TRANSCRIPT: dict[int | str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from api.schemas import EventsQuery, TasksQuery, TranscriptQuery
+from api.schemas import TasksQuery, TranscriptQuery
 from pipeline.errors import (
     ConflictError,
     EnvironmentUnusableError,
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
-PARAMETERS = (*EventsQuery.model_fields, *TasksQuery.model_fields, *TranscriptQuery.model_fields)
+PARAMETERS = (*TasksQuery.model_fields, *TranscriptQuery.model_fields)
 DETAIL_CHARS = 1000  # what a client sent is quoted, but not by the megabyte
 
 
@@ -43,7 +43,25 @@ class TooLargeError(UsageError):
     code = "too_large"
 
 
+class SlowError(UsageError):
+    """The body came too slowly; send it again over a better line."""
+
+    code = "too_slow"
+
+
+class TooManyError(PipelineError):
+    """There were too many requests; `retry_after` says in how many seconds one is welcome again."""
+
+    code = "too_many"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 STATUS: Mapping[type[PipelineError], int] = {
+    SlowError: HTTPStatus.REQUEST_TIMEOUT,
+    TooManyError: HTTPStatus.TOO_MANY_REQUESTS,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UsageError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -100,7 +118,8 @@ def _pipeline_error(_request: Request, error: Any) -> Response:
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
-    return problem(status, str(error), code=error.code)
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyError) else None
+    return problem(status, str(error), headers=headers, code=error.code)
 
 
 def _invalid(_request: Request, error: Any) -> Response:

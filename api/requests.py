@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 
+from api.headers import ANY
 from api.problems import TooLargeError, explain
 from api.schemas import Forget, Submission
 from pipeline.errors import UsageError
@@ -29,11 +30,13 @@ async def same_origin(request: Request) -> None:
     """Refuse what a foreign web page makes its visitor's browser send: no page should pause this service.
 
     By Sec-Fetch-Site, or by Origin against Host where the browser sends no such header (plain HTTP). Programs
-    send neither.
+    send neither. Pages of the origins that whoever runs the service named (CORS) are not foreign.
     """
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if request.app.state.origins & {origin, ANY}:
+        return
     if site is None and origin is not None:
         site = "same-origin" if origin.partition("://")[2] == request.headers.get("host") else "cross-site"
     if site not in (None, "same-origin", "none"):

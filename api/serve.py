@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from api.app import create_app
+from api.connections import Connection, allow_many
 from api.reach import announce, withdraw
 from api.service import Core
 from api.stages import devices
@@ -30,12 +31,14 @@ SHUTDOWN_S = 2  # for requests in flight once the rest has stopped
 def serve(settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT; a second signal exits at once."""
     ignore_lease_signals()
+    allow_many()
     listener = _listen(settings.host, settings.port)
     core = Core(settings, devices(settings))
     stopping = _stop_on_signals()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(core, root_path=settings.mounting_path),
+            create_app(core, root_path=settings.mounting_path, settings=settings),
+            http=Connection,
             log_config=None,
             access_log=False,
             server_header=False,

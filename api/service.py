@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from api.feed import Feed
 from api.forgetting import forget
 from api.live import Live
 from api.names import meant
@@ -17,6 +17,7 @@ from pipeline.errors import UnavailableError
 from pipeline.ingest.beneath import clean
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
+from pipeline.ingest.upload import Uploads
 from pipeline.ingest.watch import Watch
 from pipeline.mounts import is_remote
 from pipeline.options import merge
@@ -27,6 +28,7 @@ from pipeline.queue.trim import Trim
 from pipeline.relay.commit import Committer
 from pipeline.relay.dispatch import Dispatch
 from pipeline.relay.report import Report
+from pipeline.room import Room
 from pipeline.runner import Runner
 from pipeline.settings import message_locale, parse_work_hours, prepare_workdir, queue_place
 from pipeline.tasks import Source
@@ -60,9 +62,10 @@ class Core:
         self.store = TaskStore(self.database)
         self.holding = Holding(self.database)
         self.live = Live(self.store)
-        self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir
+        self.room = Room(at_once=settings.max_uploads, kept_free=settings.min_free_bytes)
+        self.uploads = Uploads(os.fsencode(root), self.room, is_open=output_dir is None)
         self.committer = Committer(root, output_dir, VERSION)
         self.dispatch = Dispatch(
             self.store,
@@ -97,6 +100,7 @@ class Core:
         if self._unattended:
             for note in filter(None, (self.place.note, self.database.note)):
                 logger.warning("%s", note)
+            self.uploads.sweep()
             if self.settings.watch:
                 self.watch.start()
             self.rescan.start()

@@ -18,7 +18,7 @@ class Room:
 
     def __init__(self, *, at_once: int, kept_free: int) -> None:
         self._kept_free = kept_free
-        self._places = threading.BoundedSemaphore(at_once)
+        self._places = threading.BoundedSemaphore(max(0, at_once))
 
     @contextmanager
     def taken(self) -> Iterator[None]:

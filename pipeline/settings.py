@@ -62,6 +62,16 @@ class Settings:
     api_keys_file: Path | None = setting(
         None, "the file of keys that the API asks for; without one it asks for none", "keys"
     )
+    max_upload_bytes: int = setting(10 * 2**30, "how large one request's body may be")
+    max_uploads: int = setting(8, "how many clients may send recordings at once")
+    min_free_bytes: int = setting(2**28, "uploads are refused where less of the disk would stay free")
+    rate_limit: str | None = setting(
+        None, "requests of one key, or address without one, e.g. 600/minute; default no limit"
+    )
+    cors_origins: str | None = setting(
+        None, "pages of these origins may use the API, e.g. https://example.org; comma list, * any; default none"
+    )
+    docs: bool = setting(True, "serve the OpenAPI page at /docs")
     relay_bind: str = setting("tcp://127.0.0.1:0", "where stages connect")
     output_dir: Path | None = setting(
         None, "write transcripts under this folder, not beside the audio", "output"

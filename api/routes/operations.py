@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.mounting import url
 from api.openapi import body, problems
 from api.problems import problem
 from api.requests import core_of, oblivion
@@ -61,9 +60,3 @@ def resume(request: Request) -> Paused:
     """Go on with batch work."""
     core_of(request).resume()
     return Paused(paused=False)
-
-
-@router.get("/", include_in_schema=False)
-async def front_door(request: Request) -> Response:
-    """Lead a person who opens the service in a browser to its documentation."""
-    return Response(status_code=307, headers={"Location": url(request, "/docs")})

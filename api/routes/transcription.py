@@ -38,21 +38,21 @@ def submit(
         force=wanted.force,
         callback_url=wanted.callback_url and str(wanted.callback_url),
     )
-    reference = _reference(request, task)
-    response.headers["Location"] = reference.monitoring_url
-    return reference
+    answer = reference(request, task)
+    response.headers["Location"] = answer.monitoring_url
+    return answer
 
 
 @router.delete("/{task_id}", responses=problems(404, 409))
 def cancel(request: Request, task_id: str) -> TaskRef:
     """Cancel a task; files already done stay."""
-    return _reference(request, core_of(request).cancel(task_id))
+    return reference(request, core_of(request).cancel(task_id))
 
 
 @router.post("/{task_id}/retry", responses=problems(404, 409, 503))
 def retry(request: Request, task_id: str) -> TaskRef:
     """Try the failed files of a task again."""
-    return _reference(request, core_of(request).retry(task_id))
+    return reference(request, core_of(request).retry(task_id))
 
 
 @router.get(
@@ -69,7 +69,8 @@ def download(
     return transcripts.answer(core.settings.output_dir or core.settings.workdir, file, query.format)
 
 
-def _reference(request: Request, task: Task) -> TaskRef:
+def reference(request: Request, task: Task) -> TaskRef:
+    """Return a task as the routes that make or change one answer with it."""
     return TaskRef(
         task_id=task.id,
         task_status=task.state,
