@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,9 +28,10 @@ logger = logging.getLogger("torture")
 @click.option("--results", default="build/torture", show_default=True, type=click.Path(path_type=Path))
 @click.option("--resume", is_flag=True, help="leave out what the results hold already")
 @click.option("--until_found", is_flag=True, help="begin nothing more once something was found")
+@click.option("--struck", type=int, help="a lane is over when so many faults have struck in it")
 @click.option("--only", default="", help="only points that hold this text")
 def torture(
-    lanes: tuple[str, ...], minutes: float | None, results: Path, *, resume: bool, **how: object
+    lanes: tuple[str, ...], minutes: float | None, results: Path, *, resume: bool, **how: Any
 ) -> None:
     """Run these lanes, or all; exit 1 where anything was found."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -39,7 +41,7 @@ def torture(
         return
     chosen = lanes or tuple(LANES)
     ledger = Ledger(results / "trials.jsonl", resume=resume)
-    plan = Plan(keep=results / "found", minutes=minutes and minutes / len(chosen), **how)  # type: ignore[arg-type]
+    plan = Plan(results=results, resume=resume, minutes=minutes and minutes / len(chosen), **how)
     for name in chosen:
         run(LANES[name], plan, ledger)
     for line in ledger.summary():

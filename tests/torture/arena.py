@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from tests.torture.rig import Rig
 from tests.torture.zygote import Zygote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tests.torture.checker import Finding
 
@@ -23,7 +24,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - thousands of commits: a disk would tak
 class Arena:
     """Makes rigs; keeps the folders of those where something was found."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - in what runs differ
         self,
         *,
         name: str,
@@ -31,11 +32,15 @@ class Arena:
         journal: str = "delete",
         postgres: bool = False,
         keep: Path | None = None,
+        memory: Path | None = None,
     ) -> None:
+        """`keep` is where folders go in which something was found, `memory` a file that outlives the run."""
         self._folder = Path(tempfile.mkdtemp(prefix="torture-", dir=MEMORY if MEMORY.is_dir() else None))
         self._keep = keep
+        self._memory = memory
         self.name = name
         self.haste = haste
+        self.journal = journal
         self.template: Path | None = None
         self._cluster = Cluster() if postgres else None
         self.zygote = Zygote(self._folder, haste, journal)
@@ -66,6 +71,16 @@ class Arena:
         if self._cluster:
             more["database_url"] = self._cluster.create(folder.name.lower())
         return Rig(folder, self.zygote, **more)
+
+    def recall(self, make: Callable[[], Mapping[str, int]]) -> Mapping[str, int]:
+        """Return what the first slice of a run saw, or see it now: all slices have to choose from the same points."""
+        if self._memory and self._memory.exists():
+            remembered: Mapping[str, int] = json.loads(self._memory.read_bytes())
+            return remembered
+        seen = make()
+        if self._memory:
+            self._memory.write_text(json.dumps(seen))
+        return seen
 
     def keep_or_forget(self, rig: Rig, found: Sequence[Finding]) -> None:
         """Remove a rig's folder, or move it to where it can be looked at."""

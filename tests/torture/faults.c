@@ -1,5 +1,6 @@
 /* Loaded into core, supervisor, child and FFmpeg (LD_PRELOAD): counts the calls by which a process changes the disk or
- * speaks to another, breaks the one it was told to, sets the wall clock, and writes down what reaches the disk.
+ * speaks to another, breaks the one it was told to, refuses inotify's watches, sets the wall clock, and writes down what
+ * reaches the disk.
  *
  * Orders and counts are one shared file ($TORTURE_ORDERS; its layout is repeated in faults.py). Unlike strace, whose
  * counters are per thread, the k-th call is the k-th of the process, whichever of its threads makes it.
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,7 +30,7 @@ enum { CORE, SUPERVISOR, CHILD, FFMPEG, ROLES };
 enum { NOTHING, KILL_BEFORE, KILL_AFTER, FAIL };
 
 struct orders {
-    int64_t role, call, first, last, action, error, fired, traces, clock_offset_s;
+    int64_t role, call, first, last, action, error, fired, traces, clock_offset_s, no_watches;
     int64_t counts[ROLES][CALLS];
 };
 
@@ -284,6 +286,16 @@ int openat64(int directory, const char *name, int flags, ...) {
 int openat(int directory, const char *name, int flags, ...) {
     MODE(flags);
     return flags & O_CREAT ? created(directory, name, flags, mode) : REAL(openat)(directory, name, flags, mode);
+}
+
+/* ---- inotify ---- */
+
+int inotify_add_watch(int fd, const char *name, uint32_t mask) {
+    if (orders && orders->no_watches) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return REAL(inotify_add_watch)(fd, name, mask);
 }
 
 /* ---- the wall clock ---- */

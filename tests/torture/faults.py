@@ -27,7 +27,18 @@ CALLS = (
 ACTIONS = ("nothing", "kill before", "kill after", "fail")
 DISK = CALLS[:-1]  # those that a full or failing disk can refuse
 
-_FIELDS = ("role", "call", "first", "last", "action", "error", "fired", "traces", "clock_offset_s")
+_FIELDS = (
+    "role",
+    "call",
+    "first",
+    "last",
+    "action",
+    "error",
+    "fired",
+    "traces",
+    "clock_offset_s",
+    "no_watches",
+)
 _SIZE = 8 * (len(_FIELDS) + len(ROLES) * len(CALLS))
 _FOREVER = 1 << 62
 
@@ -81,6 +92,10 @@ class Orders:
     def set_clock(self, offset_s: int) -> None:
         """Move everybody's wall clock."""
         self._set("clock_offset_s", offset_s)
+
+    def refuse_watches(self, *, refuse: bool) -> None:
+        """Have inotify say that the limit of watches is met, for each one that is asked for."""
+        self._set("no_watches", int(refuse))
 
     @property
     def fired(self) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -13,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.torture.small_disk import SmallDisk
+
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tests.torture.proxy import Proxy
     from tests.torture.rig import Rig
@@ -24,7 +24,6 @@ PROCESSES = ("core", "supervisor", "child", "ffmpeg")
 DAY_S = 86_400
 SHORTEST_STOP_S, LONGEST_STOP_S = 0.5, 60.0  # before haste
 EVENTS = 16_384  # inotify's queue, unless somebody made it longer
-DISK = "size=24m,nr_inodes=600"
 
 
 class Harm:
@@ -35,15 +34,23 @@ class Harm:
         self._proxy = proxy
         self._chance = chance
         self._haste = haste
-        self._backing = rig.folder / "disk"
+        self._refuses_watches = False
         self._stopped: list[threading.Thread] = []
-        self.kinds: Mapping[str, Callable[[], None]] = {
+        self.disk = SmallDisk(rig.root, rig.folder)
+        self.kinds: dict[str, Callable[[], None]] = {
             "kill": self.kill,
             "stop": self.stop,
             "link": self.disturb_link,
             "clock": self.set_clock,
             "overflow": self.overflow,
-        } | ({"full": self.fill, "mount": self.unmount} if self._mount() else {})
+            "watches": self.limit_watches,
+        }
+        if self.disk.is_there:
+            self.kinds |= {
+                "full": self.fill,
+                "mount": self.disk.toggle_mount,
+                "readonly": self.disk.toggle_writing,
+            }
 
     def kill(self) -> None:
         """SIGKILL one process; a core is started again."""
@@ -89,27 +96,17 @@ class Harm:
                     (folder / "noise").unlink()
             process.resume()
 
+    def limit_watches(self) -> None:
+        """Refuse inotify one more directory, or allow it again."""
+        self._refuses_watches = not self._refuses_watches
+        self._rig.orders.refuse_watches(refuse=self._refuses_watches)
+
     def fill(self) -> None:
         """Take all room or all inodes away, or give them back."""
-        junk = self._backing / ".junk"
-        if junk.exists():
-            shutil.rmtree(junk, ignore_errors=True)
-            return
-        with suppress(OSError):
-            junk.mkdir()
-            if self._chance.random() < 0.5:
-                with (junk / "bytes").open("wb") as file:
-                    while True:
-                        file.write(bytes(65536))
-            for number in range(10_000):
-                (junk / str(number)).touch()
-
-    def unmount(self) -> None:
-        """Take the workdir away, or bring it back."""
-        if os.path.ismount(self._rig.root):
-            _mounts("umount", "--lazy", str(self._rig.root))
+        if self.disk.is_full:
+            self.disk.free()
         else:
-            _mounts("mount", "--bind", str(self._backing), str(self._rig.root))
+            self.disk.fill(self._chance.choice(("bytes", "names")))
 
     def heal(self) -> None:
         """Undo all that lasts."""
@@ -117,28 +114,12 @@ class Harm:
             thread.join()
         self._proxy.heal()
         self._rig.orders.set_clock(0)
-        shutil.rmtree(self._backing / ".junk", ignore_errors=True)
-        if "mount" in self.kinds and not os.path.ismount(self._rig.root):
-            self.unmount()
+        self._rig.orders.refuse_watches(refuse=False)
+        self.disk.heal()
 
     def close(self) -> None:
-        """Let go of the mounts, keeping what lies there."""
-        if "mount" in self.kinds:
-            kept = self._rig.folder / "kept"
-            shutil.copytree(self._rig.root, kept, symlinks=True)
-            for each in (self._rig.root, self._backing):
-                _mounts("umount", "--lazy", str(each))
-
-    def _mount(self) -> bool:
-        """Put the workdir on a small disk of its own, where we may."""
-        self._backing.mkdir()
-        if not _mounts("mount", "-t", "tmpfs", "-o", DISK, "torture", str(self._backing)):
-            return False
-        return _mounts("mount", "--bind", str(self._backing), str(self._rig.root))
-
-
-def _mounts(*command: str) -> bool:
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+        """Let go of the disk, keeping what lies there."""
+        self.disk.close(self._rig.folder / "kept")
 
 
 def _stop(process: psutil.Process, seconds: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.postgres import binaries
-from tests.torture import nemesis, power, syscalls, zombies
+from tests.torture import migration, nemesis, power, real, syscalls, zombies
 from tests.torture.arena import Arena
 from tests.torture.ledger import Trial
 
@@ -42,6 +42,7 @@ class Setup:
     name: str
     lane: Lane
     arena: Mapping[str, Any] = field(default_factory=dict)
+    at_once: int | None = None  # trials, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,9 @@ class Plan:
     haste: float
     only: str
     until_found: bool
-    keep: Path  # where the folders go in which something was found
+    struck: int | None  # a lane is over when so many faults have struck
+    resume: bool
+    results: Path
 
 
 LANES: Mapping[str, Setup] = {
@@ -70,6 +73,9 @@ LANES: Mapping[str, Setup] = {
         Setup(name="nemesis-postgres", lane=nemesis, arena={"postgres": True}),
         Setup(name="power", lane=power),
         Setup(name="power-wal", lane=power, arena={"journal": "wal"}),
+        Setup(name="migration", lane=migration),
+        Setup(name="migration-wal", lane=migration, arena={"journal": "wal"}),
+        Setup(name="real", lane=real, arena={"haste": 1.0}, at_once=1),
     )
 }
 
@@ -79,18 +85,23 @@ def run(setup: Setup, plan: Plan, ledger: Ledger) -> None:
     if setup.arena.get("postgres") and binaries() is None:
         logger.warning("%s: skipped, no PostgreSQL server is installed here", setup.name)
         return
-    with Arena(name=setup.name, haste=plan.haste, keep=plan.keep, **setup.arena) as arena:
+    memory = plan.results / f"{setup.name}.json"
+    if not plan.resume:
+        memory.unlink(missing_ok=True)
+    common: dict[str, Any] = {"haste": plan.haste, "keep": plan.results / "found", "memory": memory}
+    with Arena(name=setup.name, **{**common, **setup.arena}) as arena:
         every = setup.lane.points(arena, plan.seed)
         left = [each for each in every if plan.only in str(each) and not ledger.has(setup.name, str(each))]
         logger.info("%s: %d points, %d of them to do", setup.name, len(every), len(left))
-        Run(setup.lane, arena, plan, ledger).over(left)
+        Run(setup, arena, plan, ledger).over(left)
 
 
 class Run:
     """Trials of one lane, some at a time."""
 
-    def __init__(self, lane: Lane, arena: Arena, plan: Plan, ledger: Ledger) -> None:
-        self._lane = lane
+    def __init__(self, setup: Setup, arena: Arena, plan: Plan, ledger: Ledger) -> None:
+        self._lane = setup.lane
+        self._at_once = min(plan.parallel, setup.at_once or plan.parallel)
         self._arena = arena
         self._plan = plan
         self._ledger = ledger
@@ -100,7 +111,7 @@ class Run:
 
     def over(self, points: Sequence[Any]) -> None:
         """Make these trials, as far as the time goes."""
-        with ThreadPoolExecutor(self._plan.parallel) as pool:
+        with ThreadPoolExecutor(self._at_once) as pool:
             list(pool.map(self._do, points))
 
     def _do(self, point: Any) -> None:
@@ -124,4 +135,5 @@ class Run:
     @property
     def _is_over(self) -> bool:
         late = self._deadline is not None and time.monotonic() > self._deadline
-        return late or (self._found and self._plan.until_found)
+        enough = self._plan.struck is not None and self._ledger.struck(self._arena.name) >= self._plan.struck
+        return late or enough or (self._found and self._plan.until_found)

@@ -38,6 +38,10 @@ class Ledger:
         """Tell whether this trial was made."""
         return (lane, point) in self._done
 
+    def struck(self, lane: str) -> int:
+        """Return how often a fault struck in a lane."""
+        return sum(trial.struck for trial in self.trials if trial.lane == lane)
+
     def add(self, trial: Trial) -> None:
         """Keep a result."""
         self.trials.append(trial)
@@ -49,10 +53,9 @@ class Ledger:
         lines = []
         for lane in sorted({trial.lane for trial in self.trials}):
             mine = [trial for trial in self.trials if trial.lane == lane]
-            struck = sum(trial.struck > 0 for trial in mine)
             kinds = Counter(finding.split(":")[0] for trial in mine for finding in trial.findings)
             said = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing found"
-            lines.append(f"{lane}: {len(mine)} trials, a fault struck in {struck}; {said}")
+            lines.append(f"{lane}: {len(mine)} trials, a fault struck {self.struck(lane)} times; {said}")
         return lines + [
             f"  {trial.lane} | {trial.point} | {each}" for trial in self.trials for each in trial.findings
         ]

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tests.torture.checker import Finding
     from tests.torture.rig import Rig
 
-KINDS = ("everything", "kill", "stop", "link", "clock", "overflow", "full", "mount")
+KINDS = (
+    *("everything", "kill", "stop", "link", "clock", "overflow", "watches"),
+    *("full", "mount", "readonly"),  # where we may mount
+)
 ROUNDS = 200
 DEEDS = 24  # of people, in one scenario
 PAUSE_S = 0.6  # between two deeds, at most
@@ -59,7 +62,7 @@ def trial(arena: Arena, scenario: Scenario) -> Trial:
         flags=("--relay_bind", f"tcp://127.0.0.1:{relay}"),
     )
     harm = Harm(rig, proxy, chance, arena.haste)
-    user = User(rig, chance)
+    user = User(rig, chance, harm.disk.door)
     try:
         struck = _play(rig, user, harm, scenario, chance)
         found = _make_peace(rig, user, harm)

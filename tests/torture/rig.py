@@ -58,7 +58,7 @@ class Rig:
         self.log = folder / "log"
         self._zygote = zygote
         self._port = free_port()
-        self._arguments = [
+        self.arguments = [
             *("--workdir", str(self.root), "--database_url", self.database_url),
             *("start-service", "--port", str(self._port), *FLAGS, *flags),
         ]  # fmt: skip
@@ -69,7 +69,7 @@ class Rig:
 
     def start(self) -> None:
         """Start a core; returns before it answers."""
-        self.pid = self._zygote.fork(self._arguments, self.orders.path, self.log, self._env)
+        self.pid = self._zygote.fork(self.arguments, self.orders.path, self.log, self._env)
         self._close_pidfd()
         with suppress(ProcessLookupError):
             self._pidfd = os.pidfd_open(self.pid)

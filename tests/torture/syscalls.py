@@ -40,8 +40,10 @@ def points(arena: Arena, seed: int) -> list[Chain]:
     """Return every call of every process with every way to break it, in the order of this seed, some in a chain."""
     if not arena.on_postgres:
         _make_template(arena)
-    counts = _record(arena)
-    every = [fault for role in ROLES for call in CALLS for fault in _of_call(role, call, counts[role, call])]
+    counts = arena.recall(lambda: _record(arena))
+    every = [
+        fault for role in ROLES for call in CALLS for fault in _of_call(role, call, counts[f"{role} {call}"])
+    ]
     random.Random(seed).shuffle(every)  # noqa: S311 - a sample, no secret
     return [Chain(tuple(every[at : at + LINKS])) for at in range(0, len(every), LINKS)]
 
@@ -69,14 +71,14 @@ def _make_template(arena: Arena) -> None:
     arena.template = rig.root
 
 
-def _record(arena: Arena) -> Mapping[tuple[str, str], int]:
-    """Do one item without any fault; return how many calls of each kind that took."""
+def _record(arena: Arena) -> Mapping[str, int]:
+    """Do one item without any fault; return how many calls each process made of each kind."""
     rig = arena.rig("recording")
     try:
         _prepare(rig, arena)
         _do_item(rig, 0)
         assert rig.until(rig.is_at_rest, PATIENCE_S), rig.log.read_text()
-        return rig.orders.counts()
+        return {" ".join(of): count for of, count in rig.orders.counts().items()}
     finally:
         rig.end()
 

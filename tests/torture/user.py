@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -26,8 +27,10 @@ LONGEST_PAUSE_S = 1.5  # five times the quiet time of rig.FLAGS
 class User:
     """Writes, renames, rewrites, deletes, moves and submits; remembers what is gone by its own hand."""
 
-    def __init__(self, rig: Rig, chance: random.Random) -> None:
+    def __init__(self, rig: Rig, chance: random.Random, door: Path) -> None:
+        """`door` is the workdir by a path that stays when the workdir's own goes away."""
         self._rig = rig
+        self._door = door
         self._chance = chance
         self._made = 0
         self._writers: dict[Path, threading.Thread] = {}
@@ -71,17 +74,18 @@ class User:
     def delete(self) -> None:
         """Remove a recording."""
         if (old := self._any()) is not None:
-            self._away(old)
-            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.unlink(missing_ok=True)
+                self._away(old)
 
     def move_in(self) -> None:
-        """Move a folder with a recording in."""
+        """Move a folder with a recording in, from beside the workdir: no event tells of what is in it."""
         inside = self._new()
-        folder = inside.parent / f"moved{self._made}"
-        folder.mkdir()
-        inside.rename(folder / inside.name)
+        folder = self._door.parent / f"moved{self._made}"
         with suppress(OSError):
-            folder.rename(self._rig.root / folder.name)
+            folder.mkdir()
+            shutil.copy(inside, folder)
+            folder.rename(self._door / folder.name)
 
     def post(self) -> None:
         """Submit a folder."""

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +68,15 @@ def main() -> None:
 
     import api.cli  # noqa: PLC0415 - in the zygote alone
     import api.serve  # noqa: PLC0415 - what start-service would import
+    from tests.torture import migration  # noqa: PLC0415
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            _become_core(json.loads(line), api.cli.main)
+            order = json.loads(line)
+            is_service = order["arguments"][0] != migration.WORD
+            _become_core(order, api.cli.main if is_service else migration.main)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
 
@@ -90,6 +94,8 @@ def _become_core(order: dict[str, Any], run: Any) -> None:
         run()
     except SystemExit as ended:
         os._exit(ended.code if isinstance(ended.code, int) else 1)
+    except Exception:  # noqa: BLE001 - the last thing that this process does
+        traceback.print_exc()
     finally:
         os._exit(0)
 

@@ -24,6 +24,7 @@ TIMES = {
     "pipeline.ingest.intake": ("PAUSE_S", "MAX_PAUSE_S", "SUSPENDED_PAUSE_S"),
     "pipeline.ingest.rescan": ("STEP_S",),
     "pipeline.ingest.settle": ("MOVED_S", "CLOSED_S"),
+    "pipeline.ingest.watch": ("STEP_S", "POLL_S", "RETRY_S"),
     "pipeline.queue.sqlite": (),
     "pipeline.relay.dispatch": ("LOOK_S", "AGAIN_S"),
     "pipeline.relay.links": ("STALL_MARGIN_S",),
