@@ -11,7 +11,7 @@ from api.limits import Bodies, Rate, counted
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, monitoring, operations, transcription, upload
+from api.routes import documentation, events, monitoring, operations, transcription, upload
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def create_app(core: Core, *, root_path: str, settings: Settings = DEFAULTS) -> 
     app.add_middleware(SafeHeaders)
     answer_with_problems(app)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
-    for routes in (upload, transcription, monitoring, operations):
+    for routes in (upload, transcription, events, monitoring, operations):
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(documentation.router)

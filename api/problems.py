@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from api.schemas import TasksQuery, TranscriptQuery
+from api.schemas import EventsQuery, TasksQuery, TranscriptQuery
 from pipeline.errors import (
     ConflictError,
     EnvironmentUnusableError,
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 10
-PARAMETERS = (*TasksQuery.model_fields, *TranscriptQuery.model_fields)
+PARAMETERS = (*EventsQuery.model_fields, *TasksQuery.model_fields, *TranscriptQuery.model_fields)
 DETAIL_CHARS = 1000  # what a client sent is quoted, but not by the megabyte
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from api.feed import Feed
 from api.forgetting import forget
 from api.live import Live
 from api.names import meant
@@ -62,6 +63,7 @@ class Core:
         self.store = TaskStore(self.database)
         self.holding = Holding(self.database)
         self.live = Live(self.store)
+        self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir
         self.room = Room(at_once=settings.max_uploads, kept_free=settings.min_free_bytes)
