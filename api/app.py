@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Security
 
 from api.headers import SafeHeaders, parse_origins, share_with
+from api.keys.guard import ask_for_keys, guard
 from api.limits import Bodies, Rate, counted
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, events, monitoring, operations, transcription, upload
+from api.routes import documentation, events, login, monitoring, operations, transcription, upload
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from api.keys.ring import Ring
     from api.service import Core
 
 DEFAULTS = Settings()
@@ -23,10 +25,12 @@ DESCRIPTION = (
 )
 
 
-def create_app(core: Core, *, root_path: str, settings: Settings = DEFAULTS) -> FastAPI:
+def create_app(
+    core: Core, *, root_path: str, keys: Ring | None = None, settings: Settings = DEFAULTS
+) -> FastAPI:
     """Build the application that answers for `core` below the prefix `root_path` ("/" for none).
 
-    `settings` say what it lets others do.
+    With `keys` it asks for one; `settings` say what else it lets others do.
     """
     app = FastAPI(
         title="Whisper Transcription",
@@ -36,7 +40,7 @@ def create_app(core: Core, *, root_path: str, settings: Settings = DEFAULTS) -> 
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(same_origin), Depends(counted)],
+        dependencies=[Depends(same_origin), Security(guard), Depends(counted)],
     )
     app.state.core = core
     app.add_middleware(Mounted, prefix=normalise(root_path))
@@ -44,8 +48,9 @@ def create_app(core: Core, *, root_path: str, settings: Settings = DEFAULTS) -> 
     share_with(app, parse_origins(settings.cors_origins or ""))
     app.add_middleware(SafeHeaders)
     answer_with_problems(app)
+    ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
-    for routes in (upload, transcription, events, monitoring, operations):
+    for routes in (upload, transcription, events, monitoring, operations, login):
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(documentation.router)

@@ -21,12 +21,16 @@ NAME = "service.json"
 TIMEOUT_S = 30.0
 
 
-def announce(folder: Path, url: str) -> None:
-    """Leave the service's address beside its queue, or in the state directory where that is on a server."""
+def announce(folder: Path, url: str, key: str | None = None) -> None:
+    """Leave the service's address beside its queue, or in the state directory where that is on a server.
+
+    With a key only our user may read it: whoever does may change the queue itself, so the key gives nothing away.
+    """
     temporary = folder / f".{NAME}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        temporary.touch(0o600 if key else 0o666)
+        temporary.write_text(json.dumps({"pid": os.getpid(), "url": url, "key": key}))
         temporary.replace(folder / NAME)
     except OSError as error:
         logger.warning(
@@ -43,14 +47,15 @@ def withdraw(folder: Path) -> None:
 class Remote:
     """A running service, asked over HTTP."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url
+        self._headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return the answer's JSON; a problem answer is raised as the error it describes."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - an http address we wrote ourselves
-            self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+            self.url + path, data=data, method=method, headers=self._headers
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
@@ -84,7 +89,7 @@ def find_service(folder: Path) -> Remote | None:
         os.kill(card["pid"], 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    remote = Remote(card["url"])
+    remote = Remote(card["url"], card.get("key"))
     try:
         remote.ask("GET", "/healthz")
     except PipelineError:

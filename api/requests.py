@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.headers import ANY
 from api.problems import TooLargeError, explain
-from api.schemas import Forget, Submission
+from api.schemas import Forget, Login, Submission
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ async def same_origin(request: Request) -> None:
 async def submission(request: Request) -> Submission:
     """Read and check the body of POST /transcription, whatever content type a client names."""
     return await _checked(request, Submission, 'send a JSON object like {"dirname": "talks"}')
+
+
+async def login_body(request: Request) -> Login:
+    """Read and check the body of POST /login."""
+    return await _checked(request, Login, 'send a JSON object like {"key": "wt_…"}')
 
 
 async def oblivion(request: Request) -> Forget:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, model_validator
 
+from api.keys.key import Scope
 from pipeline.options import POST_NAMES, Options
 from pipeline.tasks import FileState, Source, TaskState
 
@@ -66,6 +67,16 @@ class Submission(BaseModel):
     def named(self) -> dict[str, Any]:
         """Return the transcription options that were spelled out; pipeline.options checks their values."""
         return self.model_dump(include=set(POST_NAMES), exclude_unset=True)
+
+
+class Login(BaseModel):
+    """The key that a browser shows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: str = Field(
+        min_length=1, max_length=200, description="as `whisper-transcription keys api add` printed it"
+    )
 
 
 class Forget(BaseModel):
@@ -252,6 +263,13 @@ class Paused(BaseModel):
     """Whether batch work is paused now."""
 
     paused: bool
+
+
+class LoggedIn(BaseModel):
+    """Whose key it was, and what it allows."""
+
+    name: str
+    scopes: list[Scope]
 
 
 class Forgotten(BaseModel):

@@ -37,10 +37,9 @@ def serve(settings: Settings) -> None:
     stopping = _stop_on_signals()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(core, root_path=settings.mounting_path, settings=settings),
+            create_app(core, root_path=settings.mounting_path, keys=core.keys, settings=settings),
             http=Connection,
             log_config=None,
-            access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
@@ -49,7 +48,7 @@ def serve(settings: Settings) -> None:
     core.start()
     http.start()
     url = f"http://{_reachable(listener)}"
-    announce(core.place.folder, url)
+    announce(core.place.folder, url, core.keys.own_secret if core.keys else None)
     logger.info(
         "serving %s on %s; drop folders there, or POST to %s/transcription", settings.workdir, url, url
     )

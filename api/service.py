@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from api.feed import Feed
 from api.forgetting import forget
+from api.keys.exposure import warning
+from api.keys.ring import Ring
 from api.live import Live
 from api.names import meant
 from api.pauses import Pauses
@@ -57,6 +59,7 @@ class Core:
         if unattended:
             prepare_workdir(settings)
         self.settings = settings
+        self.keys = Ring(settings.api_keys_file) if settings.api_keys_file else None
         self.place = queue_place(settings)
         self.draining = False
         self.database = open_database(self.place.url)
@@ -100,7 +103,7 @@ class Core:
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
         if self._unattended:
-            for note in filter(None, (self.place.note, self.database.note)):
+            for note in filter(None, (self.place.note, self.database.note, *self._notes_on_keys())):
                 logger.warning("%s", note)
             self.uploads.sweep()
             if self.settings.watch:
@@ -206,6 +209,7 @@ class Core:
                 "kind": self.watch.kind if self.settings.watch else "off",
                 "degraded": self.watch.degraded,
             },
+            "keys": {"asked_for": self.keys is not None, "notes": self._notes_on_keys()},
             "paused": list(self.dispatch.paused),
             "stages": [
                 {
@@ -230,9 +234,15 @@ class Core:
             parts["rescan"] = self.rescan
             if self.settings.watch:
                 parts["watch"] = self.watch
+        if self.keys:
+            parts["keys"] = self.keys
         hours = parse_work_hours(self.settings.work_hours) if self.settings.work_hours else None
         parts["pauses"] = Pauses(hours, self.intake, self.dispatch)
         return [Runner(name, part) for name, part in parts.items()]
+
+    def _notes_on_keys(self) -> list[str]:
+        exposed = warning(self.settings.host, keys=self.keys is not None)
+        return [each for each in (exposed, self.keys.trouble if self.keys else None) if each]
 
     def _render(self, path: bytes, named: Mapping[str, Any]) -> object:
         """Make the formats of a finished transcript again, as somebody asked for them."""

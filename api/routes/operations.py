@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from api.keys.guard import may
+from api.keys.key import Scope
 from api.openapi import body, problems
 from api.problems import problem
 from api.requests import core_of, oblivion
@@ -23,12 +25,17 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", response_model=Ready, responses=problems(503))
 def readyz(request: Request) -> Ready | Response:
-    """Tell whether work is accepted and done; 503 with the reasons when it is not."""
+    """Tell whether work is accepted and done; 503 when it is not.
+
+    With the reasons and what is known of the parts; where keys are asked for, to who shows one only.
+    """
     core = core_of(request)
-    reasons, facts = core.problems(), core.facts()
+    reasons = core.problems()
+    if not may(request, Scope.READ):
+        return problem(503, "Not ready; a key would be told why.", code="not_ready") if reasons else Ready()
     if reasons:
-        return problem(503, "; ".join(reasons), code="not_ready", reasons=reasons, **facts)
-    return Ready(**facts)
+        return problem(503, "; ".join(reasons), code="not_ready", reasons=reasons, **core.facts())
+    return Ready(**core.facts())
 
 
 @router.post("/rescan")

@@ -44,6 +44,8 @@ def test_it_shows_the_routes_of_the_contract(schema: dict[str, Any]) -> None:
         "POST /rescan",
         "POST /pause",
         "POST /resume",
+        "POST /login",
+        "POST /logout",
     }
 
 
