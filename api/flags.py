@@ -218,7 +218,14 @@ def build_settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
         values["dtype"] = "float32"
     known = {each.name for each in fields(Settings)} - {"options"}
     given = {name: value for name, value in values.items() if name in known}
-    for name in ("workdir", "path2whisper_cache", "state_dir", "output_dir", "api_keys_file"):
+    for name in (
+        "workdir",
+        "path2whisper_cache",
+        "state_dir",
+        "output_dir",
+        "api_keys_file",
+        "callback_secret_file",
+    ):
         if given.get(name) is not None:
             given[name] = given[name].expanduser().absolute()
     settings = Settings(**given, options=Options(**options))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, mod
 
 from api.keys.key import Scope
 from pipeline.options import POST_NAMES, Options
+from pipeline.queue.records import DeliveryState
 from pipeline.tasks import FileState, Source, TaskState
 
 PAGE_MAX = 500
@@ -62,7 +63,9 @@ class Submission(BaseModel):
     exclude: list[str] = Field(default=[], description="no file that matches one of these globs")
     priority: int = Field(default=0, ge=-INT32, le=INT32, description="higher goes first")
     force: bool = Field(default=False, description="transcribe again what is done")
-    callback_url: HttpUrl | None = Field(default=None, description="told when the task ends")
+    callback_url: HttpUrl | None = Field(
+        default=None, description="told when the task ends, besides those named before"
+    )
 
     def named(self) -> dict[str, Any]:
         """Return the transcription options that were spelled out; pipeline.options checks their values."""
@@ -232,9 +235,20 @@ class TaskSummary(BaseModel):
 
 
 class TaskAnswer(TaskSummary):
+class CallbackAnswer(BaseModel):
+    """Whom a task tells of its ends, and how the telling of the last one stands."""
+
+    url: str = Field(description="without user, password and query")
+    state: Literal["waiting"] | DeliveryState = Field(description="waiting: the task has not ended yet")
+    attempts: int
+    next_attempt_at: datetime | None
+    last_error: str | None
+
+
     """A task with its files, or the page of them that was asked for."""
 
     files: list[FileAnswer]
+    callbacks: list[CallbackAnswer]
     next_cursor: str | None
 
 

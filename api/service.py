@@ -38,6 +38,10 @@ from pipeline.tasks import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+from pipeline.webhooks.addresses import Addresses
+from pipeline.webhooks.post import Post
+from pipeline.webhooks.secret import Signer, load_or_make
+from pipeline.webhooks.sender import Sender
 
     from pipeline.settings import Settings
     from pipeline.tasks import Task
@@ -63,8 +67,11 @@ class Core:
         self.place = queue_place(settings)
         self.draining = False
         self.database = open_database(self.place.url)
-        self.store = TaskStore(self.database)
+        self.store = TaskStore(self.database, callback_url=settings.callback_url)
         self.holding = Holding(self.database)
+        self.addresses = Addresses(settings.callback_allow)
+        if settings.callback_url:
+            self.addresses.check(settings.callback_url)
         self.live = Live(self.store)
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
@@ -105,6 +112,7 @@ class Core:
         if self._unattended:
             for note in filter(None, (self.place.note, self.database.note, *self._notes_on_keys())):
                 logger.warning("%s", note)
+        self.webhooks = self._make_sender() if unattended else None
             self.uploads.sweep()
             if self.settings.watch:
                 self.watch.start()
@@ -142,6 +150,8 @@ class Core:
     def submit(
         self, dirname: str | bytes, named: Mapping[str, Any], *, source: Source = Source.API, **rules: Any
     ) -> Task:
+        if self.webhooks:
+            self.webhooks.close()
         """Take a directory or media file in. Raises UnavailableError while draining."""
         self._refuse_when_draining()
         task = self.intake.submit(self.path(dirname), source, named, **rules)
@@ -157,6 +167,8 @@ class Core:
 
     def retry(self, task_id: str) -> Task:
         """Try the failed files of a task again."""
+        if url := rules.get("callback_url"):
+            self.addresses.check(url)
         self._refuse_when_draining()
         task, _count = self.store.retry(task_id)
         self.rescan_now()  # which heals what failed before any stage had it
@@ -254,6 +266,8 @@ class Core:
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
+        if self.webhooks:
+            parts["webhooks"] = self.webhooks
             raise UnavailableError("the service is stopping")
 
 
@@ -261,6 +275,10 @@ def _quiet_seconds(settings: Settings) -> float:
     if settings.quiet_seconds is not None:
         return settings.quiet_seconds
     return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S
+
+    def _make_sender(self) -> Sender:
+        secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
+        return Sender(self.store, Post(self.addresses, Signer(secrets)))
 
 
 def _describe(stage: Any) -> str:

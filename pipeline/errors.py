@@ -67,6 +67,12 @@ class UnavailableError(PipelineError):
     code = "unavailable"
 
 
+class CallbackRefusedError(PipelineError):
+    """Its address is not a public one, and not listed in --callback_allow."""
+
+    code = "callback_refused"
+
+
 # ---- the environment is not usable (exit 3) ----
 
 

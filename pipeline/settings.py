@@ -62,6 +62,13 @@ class Settings:
     api_keys_file: Path | None = setting(
         None, "the file of keys that the API asks for; without one it asks for none", "keys"
     )
+    callback_url: str | None = setting(None, "told of the ends of all tasks that name no callback")
+    callback_allow: str = setting(
+        "", "hosts and networks that callbacks may reach though they are not public: a comma list"
+    )
+    callback_secret_file: Path | None = setting(
+        None, "holds the whsec_… that callbacks are signed with; default: made once beside the queue"
+    )
     max_upload_bytes: int = setting(10 * 2**30, "how large one request's body may be")
     max_uploads: int = setting(8, "how many clients may send recordings at once")
     min_free_bytes: int = setting(2**28, "uploads are refused where less of the disk would stay free")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -12,11 +13,15 @@ from api.openapi import problems
 from api.requests import core_of
 from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
 from pipeline.errors import NotFoundError
+from pipeline.formats import rfc3339
 from pipeline.ingest.beneath import clean
+from pipeline.queue.announcing import origin
+from pipeline.queue.records import DeliveryState
 from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, FileState
 
 if TYPE_CHECKING:
+    from pipeline.queue.records import Callback
     from pipeline.queue.store import TaskStore
 
 TASKS_LIMIT = 100
@@ -53,7 +58,19 @@ def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
         sums=store.sums([task_id])[task_id],
         now=time.time(),
     )
-    return answer | {"next_cursor": page.next_cursor}
+    callbacks = [_callback(each) for each in store.callbacks(task_id)]
+    return answer | {"callbacks": callbacks, "next_cursor": page.next_cursor}
+
+
+def _callback(callback: Callback) -> dict[str, Any]:
+    pending = callback.state is DeliveryState.PENDING
+    return {
+        "url": f"{origin(callback.url)}{urlsplit(callback.url).path}",
+        "state": callback.state or "waiting",
+        "attempts": callback.attempts or 0,
+        "next_attempt_at": rfc3339(callback.next_at) if pending and callback.next_at else None,
+        "last_error": callback.last_error,
+    }
 
 
 def _many(store: TaskStore, query: TasksQuery, dirname: bytes | None) -> dict[str, Any]:

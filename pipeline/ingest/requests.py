@@ -183,6 +183,7 @@ class Requests:
             last = None
         for task in (*at_it, last, self._store.task_of(request.path)):
             if task is not None:
+                self._store.call_back(task.id, request.callback_url)
                 return task
         return self._all_skipped(request, plan.done, written)
 

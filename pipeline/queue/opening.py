@@ -51,7 +51,7 @@ class Opening(Statements):
 
         def run(change: Change) -> tuple[Task, bool]:
             opened, is_new = _open(change, row)
-            add_callback(change, opened.id, callback_url)
+            add_callback(change, opened.id, callback_url or (self._callback_url if is_new else None))
             if along:
                 _take_along(change, opened.id, dirname)
                 lay_over(change, opened.id, options, priority or None)

@@ -69,6 +69,16 @@ class Requests(Statements):
 
         return self._write(run)
 
+    def call_back(self, task_id: str, url: str | None) -> None:
+        """Tell this address too when the task ends; nobody when it has ended."""
+
+        def run(change: Change) -> None:
+            if change.get_task(task_id).state in ACTIVE:
+                add_callback(change, task_id, url)
+
+        if url is not None:
+            self._write(run)
+
     def end_task(self, task_id: str) -> Task:
         """End an active task whose files have all ended; its state derives from them. No-op while files are open.
 

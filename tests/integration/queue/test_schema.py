@@ -20,7 +20,7 @@ from pipeline.queue.store import NewFile, TaskStore
 from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Fingerprint, Source, TaskState
 from tests.postgres import Cluster
-from tests.unit.queue.test_migrate import HEAD
+from tests.unit.queue.test_migrate import HEAD, assert_callbacks_were_kept, first_schema
 
 REPOSITORY = Path(__file__).parents[3]
 DESCRIBE = """
@@ -113,6 +113,11 @@ def test_a_migration_keeps_the_rows(
     later("")
     assert rows(full) == 1000
     assert "newer.id integer NO" in schema(full)
+
+
+def test_a_callback_of_the_first_schema_becomes_a_row_of_its_own(url: str) -> None:
+    first_schema(str(parse(url).render_as_string(hide_password=False)))
+    assert_callbacks_were_kept(url)
 
 
 def test_a_migration_that_fails_leaves_the_old_schema(

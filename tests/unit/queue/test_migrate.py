@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from pipeline.errors import DatabaseNewerError, EnvironmentUnusableError
 from pipeline.queue import migrate
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.records import DeliveryState, EventKind, Outcome
+from pipeline.queue.store import TaskStore
 from pipeline.queue.tables import metadata
 from pipeline.tasks import FileState, Source, TaskState
 
@@ -38,6 +40,45 @@ def upgrade():
     op.execute("UPDATE meta SET epoch = 99")
     {at_last}
 """
+
+
+TASK_OF_THE_FIRST_SCHEMA = """
+INSERT INTO task (id, dirname, state, source, options, priority, callback_url, created_at, updated_at)
+VALUES (:id, :dirname, 'pending', 'api', '{}', 0, :callback_url, 1, 1)
+"""
+FILE_OF_THE_FIRST_SCHEMA = """
+INSERT INTO file (task_id, path, directory, state, size, mtime_ns, options, text_key, priority, epoch, token,
+attempts, crashes, position, outputs, warnings, created_at, updated_at)
+VALUES ('a', :path, :directory, 'queued', 1, 1, '{}', '', 0, 0, 0, 0, 0, 0, '[]', '[]', 1, 1)
+"""
+
+
+def first_schema(url: str) -> None:
+    """Make a database as the first migration left it: two tasks, one with a callback and a file."""
+    config, engine = migrate._config(), create_engine(url)
+    tasks = [
+        {"id": "a", "dirname": b"talks", "callback_url": "https://a.example/hook"},
+        {"id": "b", "dirname": b"more", "callback_url": None},
+    ]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(TASK_OF_THE_FIRST_SCHEMA), tasks)
+        connection.execute(text(FILE_OF_THE_FIRST_SCHEMA), {"path": b"talks/a.mp3", "directory": b"talks"})
+    engine.dispose()
+
+
+def assert_callbacks_were_kept(url: str) -> None:
+    """See what became of the database that first_schema made."""
+    database = open_database(url)
+    store = TaskStore(database)
+    assert [each.url for each in store.callbacks("a")] == ["https://a.example/hook"]
+    assert store.callbacks("b") == []
+    assert [task.dirname for task in map(store.task, "ab") if task] == [b"talks", b"more"]
+    assert [file.path for file in store.files("a").rows] == [b"talks/a.mp3"]
+    store.cancel("a")
+    assert [each.url for each in store.due(0.0, 10)] == ["https://a.example/hook"]
+    database.close()
 
 
 def statements(path: Path) -> list[str]:
@@ -183,11 +224,18 @@ def test_who_only_looks_migrates_nothing(url: str, tmp_path: Path, later: Callab
 def test_alembic_upgrades_from_the_command_line(url: str, by: str, tmp_path: Path) -> None:
     argument = ["-x", f"url={url}"] if by == "argument" else []
     environment = {"PYTHONPATH": "."} | ({"DATABASE_URL": url} if by == "environment" else {})
-    command = [sys.executable, "-m", "alembic", *argument, "upgrade", "head"]
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+    alembic = [sys.executable, "-m", "alembic", *argument, "upgrade", "head"]
+    subprocess.run(alembic, cwd=REPOSITORY, env=environment, check=True)
     migrated = statements(tmp_path / "queue.db")
     open_database(url).close()
     assert statements(tmp_path / "queue.db") == migrated
+
+
+def test_a_callback_of_the_first_schema_becomes_a_row_of_its_own(tmp_path: Path, url: str) -> None:
+    """And the tasks keep all else, their files too."""
+    first_schema(url)
+    assert_callbacks_were_kept(url)
+    assert (tmp_path / "queue.db.schema-0001.bak").exists()
 
 
 def test_migrating_keeps_the_logging_of_the_program(url: str) -> None:
