@@ -234,7 +234,6 @@ class TaskSummary(BaseModel):
     error: FileProblem | None
 
 
-class TaskAnswer(TaskSummary):
 class CallbackAnswer(BaseModel):
     """Whom a task tells of its ends, and how the telling of the last one stands."""
 
@@ -245,10 +244,11 @@ class CallbackAnswer(BaseModel):
     last_error: str | None
 
 
+class TaskAnswer(TaskSummary):
     """A task with its files, or the page of them that was asked for."""
 
-    files: list[FileAnswer]
     callbacks: list[CallbackAnswer]
+    files: list[FileAnswer]
     next_cursor: str | None
 
 

@@ -35,13 +35,13 @@ from pipeline.room import Room
 from pipeline.runner import Runner
 from pipeline.settings import message_locale, parse_work_hours, prepare_workdir, queue_place
 from pipeline.tasks import Source
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 from pipeline.webhooks.addresses import Addresses
 from pipeline.webhooks.post import Post
 from pipeline.webhooks.secret import Signer, load_or_make
 from pipeline.webhooks.sender import Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
     from pipeline.settings import Settings
     from pipeline.tasks import Task
@@ -64,14 +64,14 @@ class Core:
             prepare_workdir(settings)
         self.settings = settings
         self.keys = Ring(settings.api_keys_file) if settings.api_keys_file else None
+        self.addresses = Addresses(settings.callback_allow)
+        if settings.callback_url:
+            self.addresses.check(settings.callback_url)
         self.place = queue_place(settings)
         self.draining = False
         self.database = open_database(self.place.url)
         self.store = TaskStore(self.database, callback_url=settings.callback_url)
         self.holding = Holding(self.database)
-        self.addresses = Addresses(settings.callback_allow)
-        if settings.callback_url:
-            self.addresses.check(settings.callback_url)
         self.live = Live(self.store)
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
@@ -101,6 +101,7 @@ class Core:
         self.rescan = Rescan(self.intake, settings.rescan_cron)
         self.watch = Watch(root, self.intake)
         self.report = Report(self.store, root, output_dir, language=message_locale())
+        self.webhooks = self._make_sender() if unattended else None
         self.stages = [
             StageProcess(supervisor_command(settings, self.dispatch.endpoint, device)) for device in devices
         ]
@@ -112,7 +113,6 @@ class Core:
         if self._unattended:
             for note in filter(None, (self.place.note, self.database.note, *self._notes_on_keys())):
                 logger.warning("%s", note)
-        self.webhooks = self._make_sender() if unattended else None
             self.uploads.sweep()
             if self.settings.watch:
                 self.watch.start()
@@ -137,6 +137,8 @@ class Core:
             stage.stop()
         self.dispatch.release_all()
         self.report.close()
+        if self.webhooks:
+            self.webhooks.close()
         self.live.close()
         self.close()
 
@@ -150,10 +152,10 @@ class Core:
     def submit(
         self, dirname: str | bytes, named: Mapping[str, Any], *, source: Source = Source.API, **rules: Any
     ) -> Task:
-        if self.webhooks:
-            self.webhooks.close()
         """Take a directory or media file in. Raises UnavailableError while draining."""
         self._refuse_when_draining()
+        if url := rules.get("callback_url"):
+            self.addresses.check(url)
         task = self.intake.submit(self.path(dirname), source, named, **rules)
         self._wake()
         return task
@@ -167,8 +169,6 @@ class Core:
 
     def retry(self, task_id: str) -> Task:
         """Try the failed files of a task again."""
-        if url := rules.get("callback_url"):
-            self.addresses.check(url)
         self._refuse_when_draining()
         task, _count = self.store.retry(task_id)
         self.rescan_now()  # which heals what failed before any stage had it
@@ -248,6 +248,8 @@ class Core:
                 parts["watch"] = self.watch
         if self.keys:
             parts["keys"] = self.keys
+        if self.webhooks:
+            parts["webhooks"] = self.webhooks
         hours = parse_work_hours(self.settings.work_hours) if self.settings.work_hours else None
         parts["pauses"] = Pauses(hours, self.intake, self.dispatch)
         return [Runner(name, part) for name, part in parts.items()]
@@ -255,6 +257,10 @@ class Core:
     def _notes_on_keys(self) -> list[str]:
         exposed = warning(self.settings.host, keys=self.keys is not None)
         return [each for each in (exposed, self.keys.trouble if self.keys else None) if each]
+
+    def _make_sender(self) -> Sender:
+        secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
+        return Sender(self.store, Post(self.addresses, Signer(secrets)))
 
     def _render(self, path: bytes, named: Mapping[str, Any]) -> object:
         """Make the formats of a finished transcript again, as somebody asked for them."""
@@ -266,8 +272,6 @@ class Core:
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
-        if self.webhooks:
-            parts["webhooks"] = self.webhooks
             raise UnavailableError("the service is stopping")
 
 
@@ -275,10 +279,6 @@ def _quiet_seconds(settings: Settings) -> float:
     if settings.quiet_seconds is not None:
         return settings.quiet_seconds
     return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S
-
-    def _make_sender(self) -> Sender:
-        secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
-        return Sender(self.store, Post(self.addresses, Signer(secrets)))
 
 
 def _describe(stage: Any) -> str:
