@@ -51,9 +51,9 @@ class Counting(Statements):
 
 
 def _by_state(connection: Connection, table: Table, *where: ColumnElement[bool]) -> dict[Any, int]:
-    state = table.c.state
-    numbers = select(state, func.count()).where(*where).group_by(state)
-    return dict(connection.execute(numbers).tuples().all())
+    state, number = table.c.state, func.count().label("number")
+    numbers = select(state, number).where(*where).group_by(state)
+    return {row.state: row.number for row in connection.execute(numbers)}
 
 
 def _oldest(where: ColumnElement[bool]) -> Select[Any]:

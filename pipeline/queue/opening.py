@@ -148,6 +148,7 @@ def _add(
     for some_new in chunks(files):
         added += _insert(change, task_id, some_new)
     change.record(added)
+    change.changed_files += added
     _supersede_waiting(change, added)
     return added
 
