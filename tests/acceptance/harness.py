@@ -70,6 +70,7 @@ class Service:
             *("start-service", "--port", str(self.port), *flags),
         ]  # fmt: skip
         self._env = os.environ | (env or {})
+        self.headers = {"Content-Type": "application/json"}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *more: str, ready: bool = True) -> Service:
@@ -111,9 +112,7 @@ class Service:
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask over HTTP; return status and JSON (or text)."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=self.headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, _parsed(answer.read())
