@@ -12,7 +12,7 @@ from api.limits import Bodies, Rate, counted
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, events, login, monitoring, operations, transcription, upload
+from api.routes import documentation, events, login, monitoring, openai, operations, transcription, upload
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def create_app(
     answer_with_problems(app)
     ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
-    for routes in (upload, transcription, events, monitoring, operations, login):
+    for routes in (upload, transcription, events, monitoring, openai, operations, login):
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(documentation.router)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from api.audio.errors import error_body, is_openai
 from api.schemas import EventsQuery, TasksQuery, TranscriptQuery
 from pipeline.errors import (
     ConflictError,
@@ -81,12 +82,29 @@ def problem(
         "type": "about:blank",  # then the title is the status's own phrase (RFC 9457, 4.2.1)
         "title": HTTPStatus(status).phrase,
         "status": int(status),
-        "detail": detail if len(detail) <= DETAIL_CHARS else f"{detail[:DETAIL_CHARS]}…",
+        "detail": _short(detail),
     }
+    return _json(status, body | members, headers, MEDIA_TYPE)
+
+
+def refusal(
+    request: Request, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """Answer with an error in the words of the API that was asked: OpenAI's below /v1, else a problem."""
+    if not is_openai(request.scope["path"].removeprefix(request.scope["root_path"])):
+        return problem(status, detail, headers=headers, **members)
+    return _json(status, error_body(status, _short(detail), **members), headers, "application/json")
+
+
+def _json(status: int, body: Any, headers: Mapping[str, str] | None, media_type: str) -> Response:
     wait = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(  # ASCII escapes: quoted text may hold what UTF-8 cannot
-        json.dumps(body | members), status, {**wait, **(headers or {})}, media_type=MEDIA_TYPE
+        json.dumps(body), status, {**wait, **(headers or {})}, media_type=media_type
     )
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= DETAIL_CHARS else f"{detail[:DETAIL_CHARS]}…"
 
 
 def answer_with_problems(app: FastAPI) -> None:
@@ -114,16 +132,18 @@ def _explain_one(error: Mapping[str, Any], known: Iterable[str]) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _pipeline_error(_request: Request, error: Any) -> Response:
+def _pipeline_error(request: Request, error: Any) -> Response:
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyError) else None
-    return problem(status, str(error), headers=headers, code=error.code)
+    named = {"param": error.param} if hasattr(error, "param") else {}
+    return refusal(request, status, str(error), headers=headers, code=error.code, **named)
 
 
-def _invalid(_request: Request, error: Any) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, explain(error.errors(), PARAMETERS), code=UsageError.code)
+def _invalid(request: Request, error: Any) -> Response:
+    detail = explain(error.errors(), PARAMETERS)
+    return refusal(request, HTTPStatus.BAD_REQUEST, detail, code=UsageError.code)
 
 
 def _http_error(request: Request, error: Any) -> Response:
@@ -132,14 +152,15 @@ def _http_error(request: Request, error: Any) -> Response:
         detail = f"Nothing is served at {request.scope['path']}."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} does not go with {request.scope['path']}."
-    return problem(error.status_code, detail, headers=error.headers)
+    return refusal(request, error.status_code, detail, headers=error.headers)
 
 
-def _disconnected(_request: Request, _error: Any) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, "The client went away before its body had arrived.")
+def _disconnected(request: Request, _error: Any) -> Response:
+    return refusal(request, HTTPStatus.BAD_REQUEST, "The client went away before its body had arrived.")
 
 
 def _unforeseen(request: Request, error: Any) -> Response:
     # Starlette raises it again after this answer, so that the server logs the traceback.
     logger.error("%s %s failed: %s", request.method, request.scope["path"], type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a defect of the service; its log says more.")
+    detail = "This is a defect of the service; its log says more."
+    return refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, mod
 from api.keys.key import Scope
 from pipeline.options import POST_NAMES, Options
 from pipeline.queue.records import DeliveryState
+from pipeline.spool import PRIORITY
 from pipeline.tasks import FileState, Source, TaskState
 
 PAGE_MAX = 500
@@ -61,7 +62,7 @@ class Submission(BaseModel):
         default=[], description="only files that match one of these globs", examples=[["*.mp3"]]
     )
     exclude: list[str] = Field(default=[], description="no file that matches one of these globs")
-    priority: int = Field(default=0, ge=-INT32, le=INT32, description="higher goes first")
+    priority: int = Field(default=0, ge=-INT32, lt=PRIORITY, description="higher goes first")
     force: bool = Field(default=False, description="transcribe again what is done")
     callback_url: HttpUrl | None = Field(
         default=None, description="told when the task ends, besides those named before"

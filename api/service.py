@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from api.audio.spool import Spool
 from api.feed import Feed
 from api.forgetting import forget
 from api.keys.exposure import warning
@@ -28,6 +29,7 @@ from pipeline.queue.database import open_database
 from pipeline.queue.holding import Holding
 from pipeline.queue.store import TaskStore
 from pipeline.queue.trim import Trim
+from pipeline.relay.calls import Calls
 from pipeline.relay.commit import Committer
 from pipeline.relay.dispatch import Dispatch
 from pipeline.relay.report import Report
@@ -43,6 +45,8 @@ from pipeline.webhooks.sender import Sender
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from api.audio.spool import Recording
+    from pipeline.relay.calls import Call
     from pipeline.settings import Settings
     from pipeline.tasks import Task
 
@@ -79,14 +83,18 @@ class Core:
         self.room = Room(at_once=settings.max_uploads, kept_free=settings.min_free_bytes)
         self.uploads = Uploads(os.fsencode(root), self.room, is_open=output_dir is None)
         self.committer = Committer(root, output_dir, VERSION)
+        calls = Calls()
         self.dispatch = Dispatch(
             self.store,
             self.committer,
             settings.options,
             bind=settings.relay_bind,
             epoch=epoch,
+            calls=calls,
             on_gone=lambda path: self.intake.forget(path),  # noqa: PLW0108 - it is made below
         )
+        self.spool = Spool(self.place.folder, self.store, calls, self.dispatch, self.room)
+        self.spool.sweep()
         self.dispatch.recover(committing)
         self.intake = Intake(
             self.store,
@@ -123,6 +131,7 @@ class Core:
     def stop(self) -> None:
         """Drain: no new work, at most 20 s for what is in flight to be given back, then everything in order."""
         self.draining = True
+        self.spool.close()
         if self._unattended:
             self.rescan.stop()
             if self.settings.watch:
@@ -159,6 +168,11 @@ class Core:
         task = self.intake.submit(self.path(dirname), source, named, **rules)
         self._wake()
         return task
+
+    def listen(self, recording: Recording, options: Mapping[str, Any], call: Call) -> None:
+        """Transcribe what a client sent before all batch work, and tell it. Raises UnavailableError while draining."""
+        self._refuse_when_draining()
+        self.spool.admit(recording, options, call)
 
     def cancel(self, task_id: str) -> Task:
         """Cancel an active task; files already done stay."""
@@ -240,7 +254,7 @@ class Core:
 
     def _plan_runners(self) -> list[Runner]:
         parts: dict[str, Any] = {"relay": self.dispatch, "intake": self.intake, "report": self.report}
-        parts |= {"hold": self.holding, "trim": Trim(self.store)}
+        parts |= {"spool": self.spool, "hold": self.holding, "trim": Trim(self.store)}
         parts |= {f"stage-{number}": stage for number, stage in enumerate(self.stages)}
         if self._unattended:
             parts["rescan"] = self.rescan

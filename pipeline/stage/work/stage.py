@@ -125,9 +125,9 @@ class Stage:
     # ---- what starts ----
 
     def _start(self) -> None:
-        for job in self._jobs.in_the_way(self._model.name):
-            self._send(returned(job))
-            self._jobs.drop(job.file_id)
+        for other in self._jobs.in_the_way(self._model.name):
+            self._send(returned(other))
+            self._jobs.drop(other.file_id)
         while job := self._jobs.next(self._model.name):
             try:
                 self._model.load(job.options.model)
