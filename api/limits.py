@@ -101,11 +101,12 @@ class Rate:
 def parse_rate(text: str) -> limits.RateLimitItem:
     """Return the limit that a text such as 100/minute names. Raises BadOptionsError."""
     try:
-        return limits.parse(text)
-    except ValueError as error:
-        raise BadOptionsError(
-            f"rate_limit {text!r}: give a number of requests and a time, as in 100/minute"
-        ) from error
+        limit = limits.parse(text)
+    except ValueError:
+        limit = None
+    if limit is None or limit.amount < 1:
+        raise BadOptionsError(f"rate_limit {text!r}: give a number of requests and a time, as in 100/minute")
+    return limit
 
 
 async def counted(request: Request) -> None:
