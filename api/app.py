@@ -9,10 +9,21 @@ from fastapi import Depends, FastAPI, Security
 from api.headers import SafeHeaders, parse_origins, share_with
 from api.keys.guard import ask_for_keys, guard
 from api.limits import Bodies, Rate, counted
+from api.metrics.http import Measured
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import documentation, events, login, monitoring, openai, operations, transcription, upload
+from api.routes import (
+    documentation,
+    events,
+    login,
+    metrics,
+    monitoring,
+    openai,
+    operations,
+    transcription,
+    upload,
+)
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,10 +58,11 @@ def create_app(
     app.add_middleware(Bodies, max_bytes=settings.max_upload_bytes)
     share_with(app, parse_origins(settings.cors_origins or ""))
     app.add_middleware(SafeHeaders)
+    app.add_middleware(Measured)  # around all others
     answer_with_problems(app)
     ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
-    for routes in (upload, transcription, events, monitoring, openai, operations, login):
+    for routes in (upload, transcription, events, monitoring, openai, operations, metrics, login):
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(documentation.router)

@@ -13,10 +13,11 @@ from api.forgetting import forget
 from api.keys.exposure import warning
 from api.keys.ring import Ring
 from api.live import Live
+from api.metrics.figures import Figures
 from api.names import meant
 from api.pauses import Pauses
 from api.stages import StageProcess, supervisor_command
-from pipeline import VERSION
+from pipeline import VERSION, journal
 from pipeline.errors import UnavailableError
 from pipeline.ingest.beneath import clean
 from pipeline.ingest.intake import Intake
@@ -74,7 +75,9 @@ class Core:
         self.place = queue_place(settings)
         self.draining = False
         self.database = open_database(self.place.url)
-        self.store = TaskStore(self.database, callback_url=settings.callback_url)
+        self.figures = Figures()
+        listeners = (self.figures.flow.hear, journal.tell) if unattended else ()
+        self.store = TaskStore(self.database, callback_url=settings.callback_url, listeners=listeners)
         self.holding = Holding(self.database)
         self.live = Live(self.store)
         self.feed = Feed(self.live, self.store)
@@ -115,6 +118,7 @@ class Core:
         ]
         self._unattended = unattended
         self._runners = self._plan_runners()
+        self.figures.watch(self)
 
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
@@ -274,7 +278,7 @@ class Core:
 
     def _make_sender(self) -> Sender:
         secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
-        return Sender(self.store, Post(self.addresses, Signer(secrets)))
+        return Sender(self.store, Post(self.addresses, Signer(secrets)), tell=self.figures.called_back)
 
     def _render(self, path: bytes, named: Mapping[str, Any]) -> object:
         """Make the formats of a finished transcript again, as somebody asked for them."""

@@ -122,6 +122,9 @@ class State(Collector):
             {(kind,): max(0.0, now - since) if since else 0.0 for kind, since in oldest.items()},
             "seconds",
         )
+        yield _gauge(
+            "whisper_callbacks_pending", "Callbacks that are still to be delivered.", census.callbacks
+        )
 
     def _work(self) -> Iterator[Metric]:
         totals = self._core.dispatch.totals

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, func, select
 
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import file, one_of, task
+from pipeline.queue.tables import delivery, file, one_of, pending, task
 from pipeline.spool import PREFIX
 from pipeline.tasks import FileState, TaskState
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Census:
     """Files and tasks by state, and since when the file that waits longest has been queued (None: none waits).
 
-    Recordings that a client sent and waits for are counted on their own.
+    Recordings that a client sent and waits for are counted on their own. `callbacks` are messages yet to deliver.
     """
 
     tasks: Mapping[TaskState, int]
@@ -30,6 +30,7 @@ class Census:
     spooled: Mapping[FileState, int]
     oldest_queued_at: float | None
     oldest_spooled_at: float | None
+    callbacks: int
 
 
 class Counting(Statements):
@@ -47,6 +48,7 @@ class Counting(Statements):
                 spooled=spooled,
                 oldest_queued_at=connection.scalar(_oldest(~in_spool)),
                 oldest_spooled_at=connection.scalar(_oldest(in_spool)),
+                callbacks=connection.scalar(select(func.count()).select_from(delivery).where(pending)) or 0,
             )
 
 

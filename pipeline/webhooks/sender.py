@@ -34,13 +34,21 @@ class Sender:
 
     The queue plans on wall time, as plans outlive this process. A clock set forward makes messages due early:
     each is tried once and planned anew from then. One set back cannot hold them for longer than the queue's
-    LONGEST_S.
+    LONGEST_S. `tell` hears how each attempt ended: delivered, put_off or given_up.
     """
 
-    def __init__(self, store: TaskStore, post: Post, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        post: Post,
+        clock: Callable[[], float] = time.time,
+        *,
+        tell: Callable[[str], None] = lambda _result: None,
+    ) -> None:
         self._store = store
         self._post = post
         self._clock = clock
+        self._tell = tell
         self._under_way: dict[int, tuple[str, threading.Thread]] = {}  # by message: receiver, who sends it
         self._closing = threading.Event()
 
@@ -96,13 +104,16 @@ class Sender:
         about = {"task_id": delivery.task_id}
         if answer.error is None:
             self._store.delivered(delivery.id)
+            self._tell("delivered")
             logger.info("callback to %s delivered", delivery.origin, extra=about)
             return
         wait = None if answer.gone else pause(attempts, random.random(), answer.wait)  # noqa: S311 - jitter
         told = (delivery.origin, attempts, ATTEMPTS, answer.error)
         if wait is None:
             self._store.give_up(delivery.id, answer.error, refused=answer.gone)
+            self._tell("given_up")
             logger.warning("callback to %s given up after attempt %d of %d: %s", *told, extra=about)
             return
         self._store.put_off(delivery.id, answer.error, self._clock() + wait)
+        self._tell("put_off")
         logger.info("callback to %s, attempt %d of %d: %s; again in %.0f s", *told, wait, extra=about)

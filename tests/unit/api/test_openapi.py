@@ -40,6 +40,7 @@ def test_it_shows_the_routes_of_the_contract(schema: dict[str, Any]) -> None:
         "GET /monitoring/{task_id}",
         "GET /healthz",
         "GET /readyz",
+        "GET /metrics",
         "POST /forget",
         "POST /rescan",
         "POST /pause",
