@@ -80,6 +80,11 @@ class Arrivals:
             for each in [each for each in judged if beneath.is_below(each, path)]:
                 del judged[each]
 
+    def keep(self, units: Iterable[bytes]) -> None:
+        """Forget what was judged in other directories than these: they are no more."""
+        for gone_unit in self._judged.keys() - set(units):
+            del self._judged[gone_unit]
+
     def healed(self) -> list[bytes]:
         """Return directories of files that failed for a reason that is over, to be looked at again.
 

@@ -195,7 +195,9 @@ class Intake:
             source, self._everything = self._everything, None
         if source is None:
             return None
-        return _Sweep(source, iter((*self._arrivals.healed(), *units(self._path))))
+        found = units(self._path)
+        self._arrivals.keep(found)
+        return _Sweep(source, iter((*self._arrivals.healed(), *found)))
 
     def _hint(self, notice: _Notice) -> None:
         for path in notice.closed:

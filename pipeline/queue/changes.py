@@ -51,6 +51,7 @@ _EVERY = frozenset(FileState)
 _AS_IT_IS: Values = {}
 
 # Statements that run often are made once: making one takes longer than running it.
+_TASK = select(task).where(task.c.id == bindparam("task_id"))
 _ADD_EVENTS = insert(event)
 _TOUCH_TASKS = update(task).where(task.c.id.in_(bindparam("ids", expanding=True)))
 _CHANGE_TASKS = update(task).returning(*task.c)
@@ -207,7 +208,7 @@ class Change:
 
     def get_task(self, task_id: str) -> Task:
         """Return the task; raises NotFoundError."""
-        row = self.connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
+        row = self.connection.execute(_TASK, {"task_id": task_id}).one_or_none()
         if row is None:
             raise NotFoundError(f"there is no task {task_id}")
         return to_task(row)

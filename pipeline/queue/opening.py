@@ -108,9 +108,7 @@ def _task_row(dirname: bytes, source: Source, options: Mapping[str, Any], priori
 
 def _open(change: Change, row: Mapping[str, Any]) -> tuple[Task, bool]:
     fresh = {**row, "created_at": change.now, "updated_at": change.now}
-    made = change.connection.execute(
-        insert_or_ignore(change.connection, task).returning(*task.c), fresh
-    ).one_or_none()
+    made = change.connection.execute(insert_or_ignore(change.connection, task), fresh).one_or_none()
     if made is None:
         where = (task.c.dirname == row["dirname"], one_of(task.c.state, ACTIVE))
         return to_task(change.connection.execute(select(task).where(*where)).one()), False
@@ -157,7 +155,7 @@ def _insert(change: Change, task_id: str, files: Sequence[NewFile]) -> list[Medi
     rows = [_row(each, task_id, change.now) for each in files]
     if not rows:
         return []
-    inserted = change.connection.execute(insert_or_ignore(change.connection, file).returning(*file.c), rows)
+    inserted = change.connection.execute(insert_or_ignore(change.connection, file), rows)
     return sorted(map(to_file, inserted), key=lambda each: each.id)
 
 

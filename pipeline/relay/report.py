@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 10.0  # between two reports of a directory in which something changes
 LOOK_S = 1.0
 BREATH_S = 0.02  # between two directories: others may use the database
+CLOSE_S = 3.0  # for what is left to be written at the end
 COST_SHARE = 20  # a report that took a second is not written again for so many
 EVENTS_AT_ONCE = 1000
 _ROOT = b"."
@@ -54,6 +56,10 @@ class _Folder:
         due = max(now, self.written_at + (pause if ended else max(INTERVAL_S, pause)))
         self.due = due if self.due is None else min(self.due, due)
 
+    def rests(self, now: float) -> bool:
+        """Tell whether nothing has changed for so long that a change would be written at once."""
+        return self.due is None and now >= self.written_at + max(INTERVAL_S, self.cost * COST_SHARE)
+
 
 class Report:
     """Writes the reports of the directories in which something has changed."""
@@ -74,24 +80,30 @@ class Report:
         self._words = wording_for(language)
         self._clock = clock
         self._event_id = 0
-        self._folders: dict[bytes, _Folder] = {}
+        self._folders: dict[bytes, _Folder] = {}  # those in which something goes on
+        self._agenda: list[
+            tuple[float, bytes]
+        ] = []  # a heap of when they are due; what was put off is in it twice
         self._of_task: dict[str, bytes | None] = {}
         self._complained: set[bytes] = set()
 
     def step(self, now: float) -> float:
         """Take note of what changed, write one report that is due; return when to come again."""
         self._take_note(now)
-        waiting = [(each.due, name) for name, each in self._folders.items() if each.due is not None]
-        if not waiting or min(waiting)[0] > now:
+        name = self._next_due(now)
+        if name is None:
+            self._forget_resting(now)
             return LOOK_S
-        self._write(min(waiting)[1], now)
+        self._write(name, now)
         return BREATH_S
 
     def close(self) -> None:
-        """Write what is left to be written."""
+        """Write what is left to be written; of very many the rest is for the next start, which reads all events."""
+        deadline = time.perf_counter() + CLOSE_S
         self._take_note(0.0)
         for name in [name for name, folder in self._folders.items() if folder.due is not None]:
-            self._write(name, 0.0)
+            if time.perf_counter() < deadline:
+                self._write(name, 0.0)
 
     # ---- what changed ----
 
@@ -106,10 +118,32 @@ class Report:
         name = self._folder_of(task_id)
         if name is None:
             return
-        self._folders[name].change(now, ended=ended)
+        self._change(name, now, ended=ended)
         for above in _above(name):
-            if above in self._folders:
-                self._folders[above].change(now, ended=ended)
+            if above not in self._folders and (task := self._store.last_task(above)):
+                self._folders[above] = _Folder(task)
+            self._change(above, now, ended=ended)
+
+    def _change(self, name: bytes, now: float, *, ended: bool) -> None:
+        folder = self._folders.get(name)
+        if folder is None:
+            return
+        before = folder.due
+        folder.change(now, ended=ended)
+        if folder.due is not None and folder.due != before:
+            heappush(self._agenda, (folder.due, name))
+
+    def _next_due(self, now: float) -> bytes | None:
+        while self._agenda and self._agenda[0][0] <= now:
+            due, name = heappop(self._agenda)
+            if name in self._folders and self._folders[name].due == due:
+                return name
+        return None
+
+    def _forget_resting(self, now: float) -> None:
+        """Forget where nothing goes on: of a hundred thousand directories few have to be held in memory."""
+        self._folders = {name: each for name, each in self._folders.items() if not each.rests(now)}
+        self._of_task = {task_id: name for task_id, name in self._of_task.items() if name in self._folders}
 
     def _folder_of(self, task_id: str) -> bytes | None:
         """Return the directory that reports a task; None for a task that was forgotten."""

@@ -3,6 +3,7 @@
 # ruff: noqa: PLR0913, PLR0917 - a test asks for the fixtures it needs
 
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -617,3 +618,34 @@ def test_outputs_that_could_not_be_written_are_tried_again_once_they_can(
     clock.run(1)
     (again,) = store.in_state(S.QUEUED)
     assert (again.id, again.attempts) == (row.id, 0)
+
+
+def test_a_long_look_goes_on_in_slices_and_what_it_found_is_followed_meanwhile(
+    store: TaskStore, make_intake: Callable[..., Intake], put: Callable[..., bytes]
+) -> None:
+    """Of a hundred thousand directories the first need not wait for the last."""
+    for name in "abcd":
+        put(f"{name}/a.mp3")
+    ticks = itertools.count(0.0, 0.6)
+    intake = make_intake(clock=lambda: next(ticks))
+    intake.notice_all(Source.RESCAN)
+    seen = []
+    while intake.last_scan is None:
+        pause = intake.step(0.0)
+        seen.append(len(store.active_dirnames()))
+    assert seen[0] < seen[1] < seen[-1] == 4
+    assert pause > 0.0
+
+
+def test_directories_that_are_no_more_are_forgotten(
+    intake: Intake, workdir: Path, put: Callable[..., bytes]
+) -> None:
+    """What was judged in them is held no longer than they are there."""
+    put("a/a.mp3")
+    put("b/a.mp3")
+    for _ in range(2):
+        intake.notice_all(Source.RESCAN)
+        intake.step(0.0)
+        kept = set(intake._arrivals._judged)
+        shutil.rmtree(workdir / "a", ignore_errors=True)
+    assert kept & {b"a", b"b"} == {b"b"}

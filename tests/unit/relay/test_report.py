@@ -288,3 +288,38 @@ def test_a_large_directory_is_written_rarely(
     assert told(root / "talks")["counts"] == {"queued": 1}
     settled(report, 60.0)
     assert told(root / "talks")["counts"] == {"done": 1}
+
+
+def test_a_directory_in_which_nothing_goes_on_is_forgotten_and_found_again(
+    store: TaskStore, root: Path, report: Report, add: Add
+) -> None:
+    """Memory does not grow with the tasks there have been; one that is taken up again is told of."""
+    task, _ = add(b"talks", b"talks/a.mp3")
+    fail(store)
+    store.end_task(task.id)
+    settled(report, 0.0)
+    settled(report, 60.0)
+    assert (report._folders, report._of_task, report._agenda) == ({}, {}, [])
+    store.retry(task.id)
+    settled(report, 61.0)
+    assert told(root / "talks")["counts"] == {"queued": 1}
+
+
+def test_a_directory_above_is_told_too_when_it_was_forgotten(root: Path, report: Report, add: Add) -> None:
+    """Its own task has long ended."""
+    add(b"talks", b"talks/a.mp3")
+    settled(report, 0.0)
+    settled(report, 60.0)
+    add(b"talks/in", b"talks/in/b.mp3")
+    settled(report, 61.0)
+    assert told(root / "talks")["counts"] == {"queued": 2}
+
+
+def test_of_very_many_reports_the_last_are_left_to_the_next_start(
+    root: Path, report: Report, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that stops has seconds."""
+    add(b"talks", b"talks/a.mp3")
+    monkeypatch.setattr(report_module, "CLOSE_S", 0.0)
+    report.close()
+    assert not (root / "talks" / JSON).exists()
