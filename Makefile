@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint hostile torture torture-full torture-times mutants memory exact bench bench-full bench-smoke accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile torture torture-full torture-times mutants memory soak exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,6 +78,12 @@ bench-smoke: setup ## does the benchmark run? on samples/, a few minutes
 
 accuracy: setup ## word error rate and windows of batched mode (ARGS='CORPUS --peers FILE')
 	@$(BIN)/python -m benchmarks.accuracy $(ARGS)
+
+bench-queue: setup ## the queue with a million tasks beside its peers, to docs/queue.md (half an hour; ARGS='--only directories')
+	@$(BIN)/python -m benchmarks.queues $(ARGS)
+
+soak: setup ## a service under steady work: do memory and descriptors grow? (an hour; ARGS='--minutes 600')
+	@$(BIN)/python -m tests.torture.soak $(ARGS)
 
 gpu: setup ## throughput on a CUDA GPU, if there is one
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)

@@ -45,9 +45,10 @@ def need_postgres() -> Path:
 class Cluster:
     """One server on a free port of 127.0.0.1. It does not outlive the test, however that ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Path | None = None) -> None:
+        """Make it in `parent`, or where temporary folders are."""
         self._programs = need_postgres()
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
         self._become = self._unprivileged()
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None

@@ -1,0 +1,181 @@
+"""`python -m tests.torture.soak --minutes 60`: a service under steady work for long, and whether it grows.
+
+New directories come all the time, some with a file that fails, some POSTed, cancelled or retried; old ones are
+removed, so that the workdir stays as large as it is. Somebody lists tasks and asks for single ones, somebody listens.
+Memory, descriptors and threads of each process, and the size of the database and its log, are sampled; what happens
+in the first quarter is warming up and does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+
+import click
+import psutil
+
+from tests.acceptance.harness import Service, tone
+
+logger = logging.getLogger("soak")
+
+TICK_S = 1.0
+SAMPLE_S = 10.0
+KEPT = 120  # directories: older ones are removed
+WARM_UP = 0.25  # of the whole time
+LISTEN_S = 60.0  # then the listener connects anew
+ROLES = ("core", "supervisor", "child")
+MEGA = 1e6
+SLOPE_MB_H = 1.0
+DESCRIPTORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one process held at one moment."""
+
+    at: float  # hours since the start
+    rss: int
+    descriptors: int
+    threads: int
+
+
+class Work:
+    """Gives the service something to do, a little each second."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._posted: list[str] = []
+
+    def tick(self, number: int) -> None:
+        """Do what is due in this second."""
+        if number % 2 == 0:
+            self._put(number)
+        if number % 7 == 0:
+            self._posted.append(self._service.post(f"d{number - number % 2}", priority=1))
+        if number % 22 == 0:
+            self._service.ask("DELETE", f"/transcription/{self._service.post(f'd{number}')}")
+        if number % 13 == 0 and self._posted:
+            self._service.ask("POST", f"/transcription/{self._posted[-1]}/retry")
+        self._ask(number)
+        shutil.rmtree(self._service.workdir / f"d{number - KEPT}", ignore_errors=True)
+
+    def _put(self, number: int) -> None:
+        folder = self._service.workdir / f"d{number}"
+        for each in range(2):
+            tone(folder / f"{each}.wav", 0.3, 200.0 + 2 * number + each)
+        if number % 10 == 0:
+            (folder / "broken.mp3").write_bytes(b"no sound" * 100)
+
+    def _ask(self, number: int) -> None:
+        paths = ["/readyz", "/monitoring?limit=20", "/metrics" if number % 15 == 0 else "/healthz"]
+        paths += [f"/monitoring/{task_id}" for task_id in self._posted[-3:]]
+        for path in paths:
+            status, answer = self._service.ask("GET", path)
+            assert status < 500 or path == "/readyz", (path, answer)
+
+
+def listen(service: Service, until: float) -> None:
+    """Listen to the events, connecting anew now and then."""
+    while time.monotonic() < until:
+        stop = time.monotonic() + LISTEN_S
+        try:
+            with urllib.request.urlopen(f"{service.url}/monitoring/events", timeout=LISTEN_S) as answer:
+                while time.monotonic() < min(stop, until) and answer.readline():
+                    pass
+        except OSError as error:
+            logger.info("the listener was cut off: %s", error)
+            time.sleep(1.0)
+
+
+def soak(service: Service, seconds: float) -> tuple[dict[str, list[Sample]], dict[str, list[int]]]:
+    """Work for so long; return the samples of each process and the sizes of the database's files."""
+    began = time.monotonic()
+    threading.Thread(target=listen, args=(service, began + seconds), daemon=True).start()
+    work, samples = Work(service), defaultdict(list)
+    sizes: dict[str, list[int]] = defaultdict(list)
+    number, due = 0, began
+    while (now := time.monotonic()) < began + seconds:
+        work.tick(number)
+        if now >= due:
+            due += SAMPLE_S
+            for role in ROLES:
+                samples[role] += sampled(service, role, (now - began) / 3600)
+            for file in (service.workdir / ".whisper").glob("queue.db*"):
+                sizes[file.name].append(file.stat().st_size)
+        number += 1
+        time.sleep(max(0.0, began + number * TICK_S - time.monotonic()))
+    return samples, sizes
+
+
+def sampled(service: Service, role: str, at: float) -> list[Sample]:
+    """Look at a process; nothing of one that is just being replaced."""
+    try:
+        process = service.find(role)
+        with process.oneshot():
+            return [Sample(at, process.memory_info().rss, process.num_fds(), process.num_threads())]
+    except (AssertionError, psutil.Error):
+        return []
+
+
+def slope(samples: list[Sample]) -> float:
+    """Return by how many MB memory grows in an hour: the median over all pairs, which a single step does not move."""
+    pairs = [(b.rss - a.rss) / (b.at - a.at) for a, b in combinations(samples, 2) if b.at > a.at]
+    return median(pairs) / MEGA if pairs else 0.0
+
+
+def verdict(role: str, samples: list[Sample]) -> bool:
+    """Say how a process fared once it was warm; tell whether that is good."""
+    warm = [each for each in samples if each.at >= WARM_UP * samples[-1].at]
+    grows, usual = slope(warm), median(each.descriptors for each in warm)
+    strays = max(abs(each.descriptors - usual) for each in warm)
+    good = grows <= SLOPE_MB_H and strays <= DESCRIPTORS
+    logger.info(
+        "%-10s %4.0f -> %4.0f MB, %+.2f MB/h; descriptors %d to %d; threads %d to %d: %s",
+        role,
+        *(each.rss / MEGA for each in (warm[0], warm[-1])),
+        grows,
+        *(pick(each.descriptors for each in warm) for pick in (min, max)),
+        *(pick(each.threads for each in warm) for pick in (min, max)),
+        "good" if good else "GROWS",
+    )
+    return good
+
+
+@click.command(help=__doc__)
+@click.option("--minutes", default=60.0, show_default=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="write the samples there")
+def main(minutes: float, keep: Path | None) -> None:
+    """Soak, then judge; exit 1 when something grows."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        (workdir := Path(folder) / "workdir").mkdir()
+        service = Service(workdir, "--engine", "fake", "--no_vad", "--quiet_seconds", "2").start()
+        try:
+            samples, sizes = soak(service, 60 * minutes)
+            listed = service.ask("GET", "/monitoring?limit=500")[1]["tasks"]
+        finally:
+            service.stop(60)
+    for name, every in sorted(sizes.items()):
+        logger.info("%-16s %.1f MB at the end, %.1f at most", name, every[-1] / MEGA, max(every) / MEGA)
+    logger.info("tasks: %d and more", len(listed))
+    if keep:
+        keep.write_text(
+            json.dumps({role: [asdict(each) for each in found] for role, found in samples.items()})
+        )
+    good = [verdict(role, samples[role]) for role in ROLES]
+    sys.exit(not all(good))
+
+
+if __name__ == "__main__":
+    main()
