@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from api.live import RECENT, MissedError
+from api.live import MissedError
 from pipeline.errors import NotFoundError
 from pipeline.formats import rfc3339
 from pipeline.queue.store import EventKind
@@ -22,8 +22,11 @@ from pipeline.tasks import ACTIVE, FileState, display
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from api.frames import Frame
     from api.live import Live
     from pipeline.queue.store import Event, TaskStore
+
+    Following = AsyncGenerator[Sequence[Frame], None]
 
 RETRY_MS = 3000  # after which a client that lost the stream comes again
 SUMMARY_S = 1.0
@@ -37,7 +40,6 @@ class Feed:
     def __init__(self, live: Live, store: TaskStore) -> None:
         self._live = live
         self._store = store
-        self._frames: dict[int, bytes] = {}
         self._summaries: dict[str, tuple[float, bytes]] = {}  # when it was made, by the monotonic clock
         self._promised: set[str] = set()
         self._summing = asyncio.Lock()
@@ -78,21 +80,19 @@ class Feed:
                 async for chunk in told:
                     yield chunk
 
-    async def _all(self, following: AsyncGenerator[Sequence[Event], None]) -> AsyncGenerator[bytes, None]:
-        async for events in following:
-            yield b"".join(map(self._frame_of, events))
+    async def _all(self, following: Following) -> AsyncGenerator[bytes, None]:
+        async for frames in following:
+            yield _joined(frames)
 
-    async def _one(
-        self, following: AsyncGenerator[Sequence[Event], None], task_id: str
-    ) -> AsyncGenerator[bytes, None]:
+    async def _one(self, following: Following, task_id: str) -> AsyncGenerator[bytes, None]:
         """Yield a task's frames, and how it stands: first, now and then when something has changed, and last."""
         summed_up = True
         yield await self._summary(task_id)
-        async for events in following:
-            if events:
+        async for frames in following:
+            if frames:
                 self._promise_summary(task_id)
                 summed_up = False
-                yield b"".join(map(self._frame_of, events))
+                yield _joined(frames)
             else:
                 summed_up = True
                 yield await self._summary(task_id)
@@ -103,12 +103,7 @@ class Feed:
         newer = self._store.changed_since(after, 1, task_id=task_id)
         return not newer and self._store.events_kept().covers(after)
 
-    # ---- frames ----
-
-    def _frame_of(self, event: Event) -> bytes:
-        if event.id not in self._frames:
-            _keep(self._frames, RECENT, event.id, b"id: %d\n" % event.id + _frame(event.kind, _said(event)))
-        return self._frames[event.id]
+    # ---- summaries ----
 
     async def _summary(self, task_id: str) -> bytes:
         """Return how a task stands; who asks while others wait for one that is not begun yet gets theirs."""
@@ -117,8 +112,13 @@ class Feed:
             made_at, frame = self._summaries.get(task_id, (0.0, b""))
             if made_at < asked:
                 made_at, frame = time.monotonic(), await self._live.ask(self._sum_up, task_id)
-                _keep(self._summaries, SUMMARIES, task_id, (made_at, frame))
+                self._keep(task_id, made_at, frame)
         return frame
+
+    def _keep(self, task_id: str, made_at: float, frame: bytes) -> None:
+        self._summaries[task_id] = made_at, frame
+        if len(self._summaries) > SUMMARIES:
+            del self._summaries[next(iter(self._summaries))]
 
     def _promise_summary(self, task_id: str) -> None:
         """Have this task's listeners look again when its next summary may be made."""
@@ -143,6 +143,11 @@ class Feed:
         return _frame("summary", answer)
 
 
+def encode(event: Event) -> bytes:
+    """Return the frame of an event."""
+    return b"id: %d\n" % event.id + _frame(event.kind, _said(event))
+
+
 def _said(event: Event) -> dict[str, Any]:
     """Return an event as api.schemas shows it."""
     about: dict[str, Any] = {"task_id": event.task_id, "at": rfc3339(event.at)}
@@ -163,8 +168,5 @@ def _frame(name: str, data: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))
 
 
-def _keep(cache: dict[Any, Any], limit: int, key: object, value: object) -> None:
-    """Put something in a cache of bounded size, in place of what was put there first."""
-    cache[key] = value
-    if len(cache) > limit:
-        del cache[next(iter(cache))]
+def _joined(frames: Sequence[Frame]) -> bytes:
+    return b"".join(each.content for each in frames)

@@ -1,21 +1,23 @@
 """Live events: one reader of the event table for all who listen; each listener is a cursor in what it read.
 
-All of it runs in the server's event loop, only reads of the database in threads. Truth is the table: who falls
-behind what is kept in memory reads there what he missed, so nobody's slowness costs memory.
+All of it runs in the server's event loop, only reads of the database in threads. The reader rings for those who
+have something to hear, in rounds that leave most of the loop to others; rung for, a listener takes one portion. So
+a crowd, or a client that reads slowly, delays itself and nobody else, and costs no memory: truth is the table, where
+whoever falls behind what is kept in memory reads on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from api.frames import PORTION, Frame, Recent, has_ended
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.queue.store import EventKind
 from pipeline.tasks import ACTIVE, TaskState
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
-POLL_MAX_S = 1.0
-RING_SHARE = 4  # ringing that took a tenth of a second is not done again for so many
-RUNG_AT_ONCE = 32  # listeners: between two handfuls the loop answers others
-RECENT = 4000  # events kept in memory for all
-AT_ONCE = 500  # events read, or told to one listener
+HUNGRY_S = 0.01  # between two rounds while somebody has more to hear
+SHARE = 4  # a round that took a tenth of a second is followed by four of rest
+REST_MAX_S = 5.0
+RUNG_AT_ONCE = 16  # listeners: between two handfuls the loop answers others
+RECENT = 20_000  # frames kept in memory for all: some ten megabytes
+PAGE = 500  # events that the reader takes at once
 READS_AT_ONCE = 4
 TROUBLE_PAUSE_S = 1.0
 
@@ -47,29 +50,39 @@ class MissedError(PipelineError):
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    """How far somebody has heard. `waiting`: nothing that was read is left to tell him."""
+    """How far somebody has heard. `waiting`: to the end of what was read."""
 
     cursor: int
     behind: bool = True  # he reads in the table, at first so that nothing slips in between
-    over: bool = False
-    nudged: bool = False
     waiting: bool = False
+    nudged: bool = False
+    over: bool = False
     bell: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Live:
     """Fans the events of the queue out to those who follow a task, or all of them."""
 
-    def __init__(self, store: TaskStore, *, poll_s: float = POLL_S, recent: int = RECENT) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        encode: Callable[[Event], bytes],
+        *,
+        poll_s: float = POLL_S,
+        recent: int = RECENT,
+    ) -> None:
+        """`encode` makes of an event what listeners are told, once for all of them."""
         self._store = store
+        self._encode = encode
         self._poll_s = poll_s
         self._keep = recent
+        self._recent = Recent(0, recent)
         self._listeners: dict[str | None, set[_Listener]] = {}
-        self._recent: list[Event] = []  # all after _floor, up to _cursor
-        self._floor = self._cursor = 0
+        self._hungry: list[_Listener] = []  # who have more to hear
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reads = anyio.CapacityLimiter(READS_AT_ONCE)
+        self._catching_up = asyncio.Lock()
         self._closed = False
 
     @property
@@ -84,8 +97,8 @@ class Live:
 
     async def follow(
         self, task_id: str | None = None, after: int | None = None
-    ) -> AsyncGenerator[Sequence[Event], None]:
-        """Yield events as they come, some at a time (none for a nudge): those after an id, else from now on.
+    ) -> AsyncGenerator[Sequence[Frame], None]:
+        """Yield what happens, some frames at a time (none for a nudge): after an event, else from now on.
 
         Of all tasks; or of one: then it ends once that has ended and all was told, at once where it had ended or
         is not there. It also ends when the service stops or the reader failed: who waits for a task looks at its
@@ -97,16 +110,16 @@ class Live:
         self._enter(task_id, listener, kept)
         try:
             while not listener.over:
-                if events := await self._more(listener, task_id):
-                    ended = task_id is not None and _ended(events, before=ended)
-                    yield events
-                elif listener.nudged:
+                listener.bell.clear()
+                if frames := await self._portion(listener, task_id):
+                    ended = task_id is not None and has_ended(frames, before=ended)
+                    yield frames
+                if listener.nudged:
                     listener.nudged = False
                     yield []
-                elif ended:
+                if ended and listener.waiting:
                     return
-                else:
-                    await listener.bell.wait()
+                await listener.bell.wait()
         finally:
             self._leave(task_id, listener)
 
@@ -132,7 +145,7 @@ class Live:
         listener.over = self._closed
         self._listeners.setdefault(task_id, set()).add(listener)
         if self._reader is None or self._reader.done():
-            self._recent, self._floor, self._cursor = [], kept.newest, kept.newest
+            self._recent = Recent(kept.newest, self._keep)
             self._loop = asyncio.get_running_loop()
             self._reader = self._loop.create_task(self._read(), name="live events")
 
@@ -141,40 +154,40 @@ class Live:
         if not self._listeners[task_id]:
             del self._listeners[task_id]
 
-    async def _more(self, listener: _Listener, task_id: str | None) -> Sequence[Event]:
-        """Return what this listener has not heard yet; nothing when he may wait for his bell."""
-        if listener.waiting:  # and was not rung for: a nudge
-            listener.bell.clear()
+    async def _portion(self, listener: _Listener, task_id: str | None) -> Sequence[Frame]:
+        """Return what this listener hears next, and remember whether there is more."""
+        if listener.waiting:  # he was not rung for: a nudge
             return []
-        while listener.behind or listener.cursor < self._floor:
-            if events := await self._from_table(listener, task_id):
-                return events
-        listener.bell.clear()
-        while newer := self._after(listener.cursor):
-            listener.cursor = newer[-1].id
-            if events := [each for each in newer if task_id in (None, each.task_id)]:
-                return events
-        listener.waiting = True
-        return []
+        if listener.behind or listener.cursor < self._recent.floor:
+            frames = await self._from_table(listener, task_id)
+        else:
+            frames, listener.cursor = self._recent.portion(listener.cursor, task_id)
+        listener.waiting = not listener.behind and listener.cursor >= self._recent.cursor
+        if not listener.waiting:
+            self._hungry.append(listener)
+        return frames
 
-    def _after(self, cursor: int) -> Sequence[Event]:
-        start = bisect_right(self._recent, cursor, key=attrgetter("id"))
-        return self._recent[start : start + AT_ONCE]
-
-    async def _from_table(self, listener: _Listener, task_id: str | None) -> Sequence[Event]:
-        """Return the next events that are no longer in memory; raises MissedError when they are not kept at all."""
-        read = self._cursor  # what is in the table then, at least
-        page = await self.ask(self._page, listener.cursor, task_id)
+    async def _from_table(self, listener: _Listener, task_id: str | None) -> Sequence[Frame]:
+        """Return what is no longer in memory, one listener after the other; MissedError when it is not kept."""
+        async with self._catching_up:
+            read, began = self._recent.cursor, time.monotonic()  # the table holds all that was read, at least
+            page = await self.ask(self._page, listener.cursor, task_id)
+            listener.behind = len(page) == PORTION
+            if listener.behind:
+                await asyncio.sleep(SHARE * (time.monotonic() - began))
         last = page[-1].id if page else 0
-        listener.behind = len(page) == AT_ONCE
         listener.cursor = last if listener.behind else max(listener.cursor, read, last)
         return page
 
-    def _page(self, after: int, task_id: str | None) -> Sequence[Event]:
-        page = self._store.changed_since(after, AT_ONCE, task_id=task_id)
+    def _page(self, after: int, task_id: str | None) -> Sequence[Frame]:
+        page = [self._frame(each) for each in self._store.changed_since(after, PORTION, task_id=task_id)]
         if not self._store.events_kept().covers(after):  # asked last: they may be trimmed meanwhile
             raise MissedError
         return page
+
+    def _frame(self, event: Event) -> Frame:
+        ends = TaskState(event.state) not in ACTIVE if event.kind == EventKind.TASK else None
+        return Frame(event.id, sys.intern(event.task_id), ends, self._encode(event))
 
     async def _has_ended(self, task_id: str) -> bool:
         task = await self.ask(self._store.task, task_id)
@@ -183,58 +196,55 @@ class Live:
     # ---- all listeners ----
 
     async def _read(self) -> None:
-        """Read what happens as long as somebody listens; however it ends, nobody is left waiting."""
+        """Read what happens as long as somebody listens."""
         try:
             while self._listeners and not self._closed:
-                events = await self._look()
+                before = self._recent.cursor
+                tasks = await self._look()
                 began = time.monotonic()
-                await self._tell(events)
-                pause = max(self._poll_s, RING_SHARE * (time.monotonic() - began))
-                await asyncio.sleep(0 if len(events) == AT_ONCE else min(pause, POLL_MAX_S))
+                await self._ring(self._concerned(tasks), before)
+                rest = SHARE * (time.monotonic() - began)
+                await asyncio.sleep(min(max(rest, HUNGRY_S if self._hungry else self._poll_s), REST_MAX_S))
         finally:
             self._hang_up()
 
-    async def _look(self) -> Sequence[Event]:
+    async def _look(self) -> set[str]:
+        """Take in what is new; return which tasks it concerns."""
+        tasks: set[str] = set()
+        while frames := await self._news():
+            self._recent.add(frames)
+            tasks.update(each.task_id for each in frames)
+            if len(frames) < PAGE:
+                break
+        return tasks
+
+    async def _news(self) -> Sequence[Frame]:
         try:
-            return await self.ask(self._store.changed_since, self._cursor, AT_ONCE)
+            return await self.ask(self._newer, self._recent.cursor)
         except UnavailableError as error:
             logger.warning("live events wait: %s", error)
             await asyncio.sleep(TROUBLE_PAUSE_S)
             return []
 
-    async def _tell(self, events: Sequence[Event]) -> None:
-        """Keep these events and ring for those whom they concern, a handful at a time."""
-        if not events:
-            return
-        before, self._cursor = self._cursor, events[-1].id
-        self._recent += events
-        if len(self._recent) > 2 * self._keep:
-            self._floor = self._recent[-self._keep - 1].id
-            del self._recent[: -self._keep]
-        for number, listener in enumerate(self._concerned(events), 1):
-            _ring(listener, before)
+    def _newer(self, cursor: int) -> Sequence[Frame]:
+        return [self._frame(each) for each in self._store.changed_since(cursor, PAGE)]
+
+    def _concerned(self, tasks: Iterable[str]) -> list[_Listener]:
+        keys = [*tasks, None] if tasks else []
+        hungry, self._hungry = self._hungry, []
+        return hungry + [listener for key in keys for listener in self._listeners.get(key, ())]
+
+    async def _ring(self, listeners: Iterable[_Listener], before: int) -> None:
+        """Have them look again, a handful at a time; who waited has heard all that was read `before`."""
+        for number, listener in enumerate(listeners, 1):
+            if listener.waiting:
+                listener.waiting = False
+                listener.cursor = max(listener.cursor, before)
+            listener.bell.set()
             if number % RUNG_AT_ONCE == 0:
                 await asyncio.sleep(0)
-
-    def _concerned(self, events: Iterable[Event]) -> list[_Listener]:
-        keys = {None, *(each.task_id for each in events)}
-        return [listener for key in keys for listener in self._listeners.get(key, ())]
 
     def _hang_up(self) -> None:
         for listener in [each for some in self._listeners.values() for each in some]:
             listener.over = True
             listener.bell.set()
-
-
-def _ring(listener: _Listener, before: int) -> None:
-    """Have a listener look again; one who waited has heard all that was read before."""
-    if listener.waiting:
-        listener.waiting = False
-        listener.cursor = max(listener.cursor, before)
-    listener.bell.set()
-
-
-def _ended(events: Iterable[Event], *, before: bool) -> bool:
-    """Tell whether a task has ended after these events of it."""
-    states = [TaskState(each.state) for each in events if each.kind == EventKind.TASK]
-    return states[-1] not in ACTIVE if states else before

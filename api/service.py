@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from api.audio.spool import Spool
-from api.feed import Feed
+from api.feed import Feed, encode
 from api.forgetting import forget
 from api.keys.exposure import warning
 from api.keys.ring import Ring
@@ -79,7 +79,7 @@ class Core:
         listeners = (self.figures.flow.hear, journal.tell) if unattended else ()
         self.store = TaskStore(self.database, callback_url=settings.callback_url, listeners=listeners)
         self.holding = Holding(self.database)
-        self.live = Live(self.store)
+        self.live = Live(self.store, encode)
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.feed import Feed
+from api.feed import Feed, encode
 from api.live import Live
 from api.service import Core
 from pipeline.queue.records import NewFile
@@ -41,7 +41,7 @@ class Server:
     def __init__(self, workdir: Path) -> None:
         self.core = Core(Settings(workdir=workdir))
         self.store = self.core.store
-        self.core.live = Live(self.store, poll_s=POLL_S)
+        self.core.live = Live(self.store, encode, poll_s=POLL_S)
         self.core.feed = Feed(self.core.live, self.store)
         app = create_app(self.core, root_path="/")
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from api.feed import encode
+from api.frames import Frame
 from api.live import Live, MissedError
 from pipeline.queue.database import open_database
 from pipeline.queue.records import NewFile
-from pipeline.queue.store import EventKind, TaskStore
-from pipeline.tasks import FileState, Fingerprint, Source, TaskState
+from pipeline.queue.store import TaskStore
+from pipeline.tasks import FileState, Fingerprint, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.queue.store import Event
     from pipeline.tasks import Task
 
 POLL_S = 0.01
@@ -55,11 +56,11 @@ def happen(store: TaskStore, task: Task, times: int = 1) -> list[int]:
 class Ear:
     """Somebody who listens, in a task of his own, from when `live` counts him."""
 
-    def __init__(self, following: AsyncGenerator[Sequence[Event], None]) -> None:
-        self.events: list[Event] = []
+    def __init__(self, following: AsyncGenerator[Sequence[Frame], None]) -> None:
+        self.events: list[Frame] = []
         self._task = asyncio.ensure_future(self._listen(following))
 
-    async def _listen(self, following: AsyncGenerator[Sequence[Event], None]) -> None:
+    async def _listen(self, following: AsyncGenerator[Sequence[Frame], None]) -> None:
         async for events in following:
             self.events += events
 
@@ -71,7 +72,7 @@ class Ear:
         return [each.id for each in self.events]
 
 
-async def hear_all(following: AsyncGenerator[Sequence[Event], None]) -> list[Event]:
+async def hear_all(following: AsyncGenerator[Sequence[Frame], None]) -> list[Frame]:
     """Return all events until the end."""
     async with asyncio.timeout(PATIENCE_S):
         return [each async for events in following for each in events]
@@ -90,7 +91,7 @@ def test_who_follows_all_hears_what_happens_from_now_on(store: TaskStore) -> Non
     happen(store, tasks[0])
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         ear = Ear(live.follow())
         await listening(live, 1)
         ids = happen(store, tasks[0], 2) + happen(store, tasks[1], 2)
@@ -108,7 +109,7 @@ def test_who_follows_a_task_hears_of_no_other(store: TaskStore) -> None:
     happen(store, other)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         ear = Ear(live.follow(mine.id, after=ids[0] - 1))
         assert await ear.hear(1) == ids
         happen(store, other)
@@ -124,7 +125,7 @@ def test_who_resumes_hears_without_gap_or_repeat(store: TaskStore, recent: int) 
     task = open_task(store)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S, recent=recent)
+        live = Live(store, encode, poll_s=POLL_S, recent=recent)
         first = Ear(live.follow())
         await listening(live, 1)
         ids = happen(store, task, 30)
@@ -143,7 +144,7 @@ def test_a_slow_listener_reads_in_the_table_what_has_left_memory(store: TaskStor
     task = open_task(store)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S, recent=5)
+        live = Live(store, encode, poll_s=POLL_S, recent=5)
         slow, quick = live.follow(), Ear(live.follow())
         start = asyncio.ensure_future(anext(slow))
         await listening(live, 2)
@@ -162,13 +163,13 @@ def test_it_ends_with_the_task(store: TaskStore) -> None:
     task = open_task(store)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         following = asyncio.ensure_future(hear_all(live.follow(task.id)))
         await listening(live, 1)
         happen(store, task)
         store.cancel(task.id)
         events = await following
-        assert (events[-1].kind, events[-1].state) == (EventKind.TASK, TaskState.CANCELLED)
+        assert events[-1].ends
         assert live.listeners == 0
 
     asyncio.run(scene())
@@ -180,11 +181,8 @@ def test_a_task_that_has_ended_is_told_to_its_end(store: TaskStore) -> None:
     store.cancel(task.id)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
-        assert [each.state for each in await hear_all(live.follow(task.id, after=0))] == [
-            "pending",
-            "cancelled",
-        ]
+        live = Live(store, encode, poll_s=POLL_S)
+        assert [each.ends for each in await hear_all(live.follow(task.id, after=0))] == [False, True]
         assert await hear_all(live.follow(task.id)) == []
         assert await hear_all(live.follow("0" * 32)) == []
 
@@ -199,13 +197,13 @@ def test_a_task_that_was_opened_again_goes_on(store: TaskStore) -> None:
     store.retry(task.id)
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         following = asyncio.ensure_future(hear_all(live.follow(task.id, after=0)))
         await listening(live, 1)
         await asyncio.sleep(5 * POLL_S)
         store.cancel(task.id)
-        states = [each.state for each in await following if each.kind == EventKind.TASK]
-        assert states == ["pending", "cancelled", "pending", "cancelled"]
+        said = [each.ends for each in await following if each.ends is not None]
+        assert said == [False, True, False, True]
 
     asyncio.run(scene())
 
@@ -218,7 +216,7 @@ def test_who_asks_for_events_that_are_not_kept_is_told(store: TaskStore, after: 
 
     async def scene() -> None:
         with pytest.raises(MissedError):
-            await hear_all(Live(store, poll_s=POLL_S).follow(after=after))
+            await hear_all(Live(store, encode, poll_s=POLL_S).follow(after=after))
 
     asyncio.run(scene())
 
@@ -227,7 +225,7 @@ def test_nobody_is_left_waiting_when_the_service_stops(store: TaskStore) -> None
     """Nor who comes after."""
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         following = asyncio.gather(*(hear_all(live.follow()) for _ in range(10)))
         await listening(live, 10)
         live.close()
@@ -246,7 +244,7 @@ def test_the_table_is_read_only_while_somebody_listens(
     monkeypatch.setattr(store, "changed_since", lambda *a, **k: reads.append(1) or read(*a, **k))
 
     async def scene() -> None:
-        live = Live(store, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=POLL_S)
         await asyncio.sleep(5 * POLL_S)
         assert not reads
         following = live.follow()
