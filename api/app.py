@@ -13,7 +13,7 @@ from api.metrics.http import Measured
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
 from api.requests import same_origin
-from api.routes import (, events
+from api.routes import (
     documentation,
     events,
     login,
