@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pipeline.queue.store import TaskStore
 
-PAUSE_S = 0.5
+PAUSE_S = 0.25
 MAX_PAUSE_S = 5.0
 SUSPENDED_PAUSE_S = 2.0
 SLICE_S = 1.0  # of a look at the whole workdir: what it finds is followed in between
@@ -170,6 +170,14 @@ class Intake:
             forgotten, self._forgotten = self._forgotten, set()
         for path in forgotten:
             self._arrivals.forget(path)
+        try:
+            self._follow(notices, now)
+        except UnavailableError:  # a full disk: nobody says it again before the next rescan
+            for directory, notice in notices.items():
+                self.notice(directory, moved=notice.moved, closed=notice.closed, source=notice.source)
+            raise
+
+    def _follow(self, notices: Mapping[bytes, _Notice], now: float) -> None:
         self._stir_around(notices, now)
         for notice in notices.values():
             self._hint(notice)
@@ -183,7 +191,11 @@ class Intake:
         if sweep is None:
             return
         for directory in sweep.left:
-            self._stir(self._arrivals.look(directory, sweep.source), now)
+            try:
+                self._stir(self._arrivals.look(directory, sweep.source), now)
+            except UnavailableError:
+                self.notice(directory, source=sweep.source)
+                raise
             if self._clock() - began > SLICE_S:
                 sweep.seconds += self._clock() - began
                 return

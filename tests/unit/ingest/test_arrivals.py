@@ -17,6 +17,7 @@ from pipeline.ingest import beneath, evidence
 from pipeline.ingest import intake as intake_module
 from pipeline.ingest.intake import Intake
 from pipeline.provenance import read_provenance
+from pipeline.queue.database import Database
 from pipeline.queue.records import Lease
 from pipeline.queue.rows import lease_of
 from pipeline.queue.store import TaskStore
@@ -503,6 +504,31 @@ def test_one_shot_waits_for_open_writers_only(
         make_clock(intake).run(0)
         assert states() == {b"a/x.mp3": [S.QUEUED], b"a/y.mp3": [S.SETTLING]}
     assert intake_module.PAUSE_S < 1
+
+
+@pytest.mark.parametrize("told", ["of the directory", "of everything"])
+def test_what_comes_while_the_disk_is_full_is_found_once_there_is_room(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    database: Database,
+    states: Callable[[], dict[bytes, list[FileState]]],
+    told: str,
+) -> None:
+    """Nobody tells of it a second time; max_page_count is SQLite's own way to fill a disk."""
+    pages = database.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+    database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
+    for number in range(200):
+        put(f"a/{number}.mp3")
+    if told == "of everything":
+        intake.notice_all(Source.RESCAN)
+    else:
+        intake.notice(b"a", source=Source.WATCH)
+    with pytest.raises(UnavailableError):
+        clock.run(0)
+    database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+    clock.run(6)
+    assert set(states()) == {b"a/%d.mp3" % number for number in range(200)}
 
 
 def test_names_that_are_not_utf8_or_odd_pass(
