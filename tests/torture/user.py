@@ -14,7 +14,7 @@ from tests.torture.rig import GoneError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.torture.rig import Rig
@@ -51,7 +51,8 @@ class User:
         raw, path = self._new().read_bytes(), self._somewhere()
         pauses = [self._chance.uniform(0, LONGEST_PAUSE_S) for _ in range(PARTS)]
         self._back(path)
-        writer = threading.Thread(target=_write_slowly, args=(path, raw, pauses, self._chance.random() < 0.5))
+        how = {"keeps_open": self._chance.random() < 0.5}
+        writer = threading.Thread(target=write_slowly, args=(path, raw, pauses), kwargs=how)
         self._writers[path] = writer
         self._slow.append(raw)
         writer.start()
@@ -159,19 +160,20 @@ class User:
         self.gone.discard(self._name(path))
 
 
-def _write_slowly(path: Path, raw: bytes, pauses: list[float], keeps_open: bool) -> None:
-    """Write parts of a file; open all the time, or opened for each."""
+def write_slowly(path: Path, raw: bytes, pauses: Sequence[float], *, keeps_open: bool) -> float:
+    """Write parts of a file, each after a pause; open all the time, or opened for each. Return the time of its end."""
     size = -(-len(raw) // len(pauses))
     parts = [raw[at : at + size] for at in range(0, len(raw), size)]
     with suppress(OSError):
         if keeps_open:
             with path.open("wb", buffering=0) as file:
                 for part, pause in zip(parts, pauses, strict=False):
-                    file.write(part)
                     time.sleep(pause)
-            return
+                    file.write(part)
+            return time.time()
         path.write_bytes(b"")
         for part, pause in zip(parts, pauses, strict=False):
+            time.sleep(pause)
             with path.open("ab") as file:
                 file.write(part)
-            time.sleep(pause)
+    return time.time()
