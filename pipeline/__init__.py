@@ -12,6 +12,7 @@ ingest   how work arrives: watcher, rescans and the one door, intake.submit
 queue    where work waits: tasks and files, every statement, every guard
 relay    how work travels: leases, messages, and outputs put in place
 stage    where work is done: a process of its own with the model in a child it can kill
+webhooks how the end of a task is told to those who asked
 
 descent   directories opened part by part, no link followed
 errors    what can go wrong, in words          languages  whisper's table of names
