@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint hostile torture torture-full torture-times mutants memory soak exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile fuzz torture torture-full torture-times mutants memory soak sameness exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,13 +48,16 @@ lint: setup
 hostile: setup ## every hostile file and name, swapped links, mutated recordings (20 minutes; ARGS='--seconds 300 --seed 2')
 	@$(BIN)/python -m pytest tests/hostile --at_length $(ARGS)
 
+fuzz: setup ## every route of the API, asked by schemathesis with keys and without (15 minutes; ARGS='--cases 1000 --seed 2')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 torture: setup ## a seeded sample of crashes, full disks, power cuts and worse (an hour at most; ARGS='--seed 2')
 	@$(BIN)/python -m tests.torture --minutes 55 $(ARGS)
 
 torture-full: setup ## every point of every lane (many hours; goes on where it was)
 	@$(BIN)/python -m tests.torture --resume $(ARGS)
 
-torture-times: setup ## how long recovery takes: a child, a core, a stop
+torture-times: setup ## how long recovery and discovery take (ARGS='core full --count 50')
 	@$(BIN)/python -m tests.torture.times $(ARGS)
 
 mutants: setup ## defects put in on purpose: does the suite notice each?
@@ -62,6 +65,9 @@ mutants: setup ## defects put in on purpose: does the suite notice each?
 
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
+
+sameness: setup ## is a text the same in whatever company, and after crashes? (ARGS='FOLDER --runs 20')
+	@$(BIN)/python -m benchmarks.sameness $(or $(ARGS),../shared/corpus/dev/fr)
 
 exact: setup ## exact mode against whisper.transcribe on a folder of recordings (slow)
 	@$(BIN)/python -m benchmarks.exact $(or $(ARGS),../shared/corpus/dev)
