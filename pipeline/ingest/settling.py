@@ -12,6 +12,7 @@ from pipeline.errors import IllegalTransitionError, NotFoundError
 from pipeline.ingest import beneath, writers
 from pipeline.ingest.arrivals import gone
 from pipeline.ingest.placing import FORCE
+from pipeline.logs import ids
 from pipeline.options import contradicts
 from pipeline.tasks import FileState, Fingerprint, MediaFile, display
 
@@ -112,7 +113,10 @@ class Settling:
                 done = None if row.task_id in forced else self._done(row, fingerprint)
             except OSError as error:  # whether it is done cannot be told now: it stays settling
                 logger.warning(
-                    "%s: its transcript cannot be looked for: %s", display(row.path), error.strerror
+                    "%s: its transcript cannot be looked for: %s",
+                    display(row.path),
+                    error.strerror,
+                    extra=ids(row),
                 )
                 continue
             if done is None:
@@ -145,6 +149,9 @@ class Settling:
                     return copy(twin, row.path, fingerprint)
         except (OSError, NotFoundError) as error:  # it is transcribed, then
             logger.warning(
-                "%s: the outputs of the same recording were not copied: %s", display(row.path), error
+                "%s: the outputs of the same recording were not copied: %s",
+                display(row.path),
+                error,
+                extra=ids(row),
             )
         return None

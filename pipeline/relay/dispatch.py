@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import IllegalTransitionError, UnavailableError
+from pipeline.logs import ids
 from pipeline.relay.calls import Calls
 from pipeline.relay.links import Board, Held, StageInfo
 from pipeline.relay.messages import Drain, Message, Pause, Result
@@ -17,6 +18,7 @@ from pipeline.relay.reception import Reception
 from pipeline.relay.retries import Retries
 from pipeline.relay.sockets import Router
 from pipeline.relay.vigil import Vigil
+from pipeline.tasks import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -244,4 +246,4 @@ class Dispatch:
         try:
             self._store.give_back(held.lease)
         except (IllegalTransitionError, UnavailableError) as error:
-            logger.warning("file %d is left to recovery: %s", held.file.id, error)
+            logger.warning("%s: left to recovery: %s", display(held.file.path), error, extra=ids(held.file))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import UnavailableError
+from pipeline.logs import ids
 from pipeline.options import as_json, merge, text_key
 from pipeline.queue.rows import lease_of
 from pipeline.relay.links import Held
 from pipeline.relay.messages import Job, Window, decode_window
 from pipeline.spool import is_spooled
+from pipeline.tasks import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +124,11 @@ class Offers:
             try:
                 windows.append(decode_window(raw))
             except msgspec.MsgspecError:
-                logger.warning("file %d: a checkpointed window cannot be read and is done again", file.id)
+                logger.warning(
+                    "%s: a checkpointed window cannot be read and is done again",
+                    display(file.path),
+                    extra=ids(file),
+                )
         return windows
 
 

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import IllegalTransitionError, OutputsUnwritableError, UnavailableError
+from pipeline.logs import ids
 from pipeline.queue.rows import lease_of
 from pipeline.relay.messages import Result
 from pipeline.spool import is_spooled
@@ -70,7 +71,7 @@ class Outcomes:
 
     def _wait(self, held: Held, error: Exception) -> None:
         if self.trouble is None:
-            logger.warning("%s: its outcome waits: %s", display(held.file.path), error)
+            logger.warning("%s: its outcome waits: %s", display(held.file.path), error, extra=ids(held.file))
         self.trouble = str(error)
 
     def _fenced(self, held: Held, now: float) -> Verdict:
@@ -84,7 +85,9 @@ class Outcomes:
         except (IllegalTransitionError, UnavailableError, NotNowError):
             raise
         except Exception:  # the per-file fence: one odd result must not stop the others
-            logger.exception("%s: its result could not be committed", display(held.file.path))
+            logger.exception(
+                "%s: its result could not be committed", display(held.file.path), extra=ids(held.file)
+            )
             self._store.fail(held.lease, Problem(code="internal", message="committing failed; see the log"))
         return "committed"
 

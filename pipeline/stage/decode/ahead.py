@@ -15,6 +15,7 @@ from pipeline.stage.decode.decoder import Decoder
 from pipeline.stage.decode.source import Source
 from pipeline.stage.pack.cut import Clip, Cutter, parse_clips
 from pipeline.stage.transcribe.engine import WINDOW_SAMPLES
+from pipeline.tasks import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +141,8 @@ class Ahead:
         except PipelineError as error:
             event = Failed(error)
         except Exception as error:  # the fence around one file: it fails alone, with a trace in the log
-            logger.exception("%s: decoding failed", self._job.path)
+            about = {"file_id": self._job.file_id}
+            logger.exception("%s: decoding failed", display(self._job.path), extra=about)
             event = Failed(MediaError(f"{type(error).__name__} while decoding"))
         self.working = False
         self._say(event)

@@ -207,9 +207,10 @@ class Supervisor:
         patience, blamed = self._keeper.patience, self._keeper.busy
         preparing = self._keeper.status.phase in PREPARING
         death = self._keeper.bury(now)
-        logger.error("the transcriber %s%s", death, " (it made no progress)" if hung else "")
         if not blamed and not preparing:
             blamed = frozenset(self._ledger.jobs)  # one of them did it: each is tried alone
+        about = {"file_ids": sorted(blamed)}
+        logger.error("the transcriber %s%s", death, " (it made no progress)" if hung else "", extra=about)
         self._end_all(now, blamed, blame(death, hung=hung, patience=patience))
         self._uplink.send(self._keeper.status)
 

@@ -14,6 +14,7 @@ from pipeline.stage.work.flight import failure, returned
 from pipeline.stage.work.jobs import Jobs
 from pipeline.stage.work.meter import Meter
 from pipeline.stage.work.model import Model
+from pipeline.tasks import display
 
 if TYPE_CHECKING:
     from pipeline.spool import Roots
@@ -119,7 +120,8 @@ class Stage:
         except PipelineError as error:
             self._fail(flight, error)
         except Exception as error:
-            logger.exception("%s: failed", flight.job.path)
+            about = {"file_id": flight.job.file_id}
+            logger.exception("%s: failed", display(flight.job.path), extra=about)
             self._fail(flight, error)
 
     # ---- what starts ----

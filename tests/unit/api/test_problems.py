@@ -8,11 +8,12 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.problems import RETRY_AFTER_S, problem
 from api.schemas import Problem
+from api.service import Core
 from pipeline import errors
 
 
-def failing(error: Exception) -> TestClient:
-    app = create_app(None, root_path="/")  # type: ignore[arg-type] - this route asks no core
+def failing(core: Core, error: Exception) -> TestClient:
+    app = create_app(core, root_path="/")
 
     @app.get("/boom")
     def boom() -> None:
@@ -36,9 +37,9 @@ def failing(error: Exception) -> TestClient:
         (RuntimeError("x"), 500),
     ],
 )
-def test_every_error_answers_as_a_problem(error: Exception, status: int) -> None:
+def test_every_error_answers_as_a_problem(core: Core, error: Exception, status: int) -> None:
     """By its class; what nobody foresaw is a 500 that tells nothing of the inside."""
-    answer = failing(error).get("/boom")
+    answer = failing(core, error).get("/boom")
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     said = Problem.model_validate(answer.json())
@@ -48,9 +49,9 @@ def test_every_error_answers_as_a_problem(error: Exception, status: int) -> None
     assert answer.headers.get("retry-after") == (str(RETRY_AFTER_S) if status == 503 else None)
 
 
-def test_an_unforeseen_error_is_logged_with_its_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unforeseen_error_is_logged_with_its_request(core: Core, caplog: pytest.LogCaptureFixture) -> None:
     """The server logs the traceback; this line says what was asked."""
-    failing(RuntimeError("x")).get("/boom")
+    failing(core, RuntimeError("x")).get("/boom")
     assert "GET /boom failed: RuntimeError" in caplog.text
 
 
