@@ -15,6 +15,7 @@ stage    where work is done: a process of its own with the model in a child it c
 webhooks how the end of a task is told to those who asked
 
 descent   directories opened part by part, no link followed
+durable   bytes and names that survive a power cut
 errors    what can go wrong, in words          languages  whisper's table of names
 formats   segments as txt, srt, vtt, tsv, json  logs       log lines
 mounts    local or remote                      options    what may be asked of one transcription

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from api.keys.key import Key
+from pipeline.durable import flush
 from pipeline.errors import KeysFileError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _temporary(path: Path, keys: Keys) -> Iterator[Path]:
             file.flush()
             os.fsync(file.fileno())
         yield temporary
-        _flush_directory(path.parent)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -98,11 +99,3 @@ def _keep_owner(fd: int, path: Path) -> None:
     with suppress(FileNotFoundError, PermissionError):
         owner = path.stat()
         os.fchown(fd, owner.st_uid, owner.st_gid)
-
-
-def _flush_directory(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

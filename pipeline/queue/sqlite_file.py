@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
+from pipeline.durable import flush
 from pipeline.errors import (
     DatabaseLockedError,
     EnvironmentUnusableError,
@@ -81,9 +82,9 @@ class SQLiteFile:
             closing(sqlite.connect(unfinished, create=True)) as target,
         ):
             source.backup(target)
-        _sync(unfinished)
+        flush(unfinished)
         unfinished.replace(copy)
-        _sync(copy.parent)
+        flush(copy.parent)
 
     def way_back(self, revision: str) -> str:
         """Name the copy, if there is one."""
@@ -187,12 +188,4 @@ def _make_folder(folder: Path) -> None:
     missing = [each for each in folder.parents if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in (folder, *missing):
-        _sync(each.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(each.parent)
