@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI, Security
 
 from api.headers import SafeHeaders, parse_origins, share_with
-from api.keys.guard import ask_for_keys, guard
+from api.keys.guard import ask_for_keys, guard, recognise
 from api.limits import Bodies, Rate, counted
 from api.metrics.http import Measured
 from api.mounting import Mounted, normalise
@@ -51,7 +51,7 @@ def create_app(
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(same_origin), Security(guard), Depends(counted)],
+        dependencies=[Depends(same_origin), Security(recognise), Depends(counted), Depends(guard)],
     )
     app.state.core = core
     app.add_middleware(Mounted, prefix=normalise(root_path))

@@ -12,6 +12,7 @@ from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from api.keys.guard import caller
 from api.problems import SlowError, TooLargeError, TooManyError
 from pipeline.errors import BadOptionsError
 
@@ -114,5 +115,5 @@ async def counted(request: Request) -> None:
     rate: Rate | None = request.app.state.rate
     if rate is None or request.scope["route"].path in PROBES:
         return
-    key = getattr(request.state, "key", None)
+    key = caller(request)
     await rate.count(f"the key {key.name!r}" if key else request.client.host if request.client else "unknown")

@@ -37,13 +37,13 @@ def ask_for_keys(app: FastAPI, keys: Ring | None) -> None:
     _show_what_is_asked(app)
 
 
-async def guard(
+async def recognise(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
     header: Annotated[str | None, Security(HEADER)],
     cookie: Annotated[str | None, Security(CARRIED)],
 ) -> None:
-    """Refuse who shows no good key (401), or one without the scope of this route (403)."""
+    """Find out with which key a request comes, if any; it is counted against that before `guard` may refuse it."""
     keys: Ring | None = request.app.state.keys
     secret = bearer.credentials if bearer else header
     key = None
@@ -51,8 +51,13 @@ async def guard(
         key = keys.of_secret(secret) if secret else _carried(request, keys, cookie)
         if key:
             keys.used(key)
-        _refuse(request, key, secret, cookie)
-    request.state.key = key
+    request.state.key, request.state.shown = key, (secret, cookie)
+
+
+async def guard(request: Request) -> None:
+    """Refuse who showed no good key (401), or one without the scope of this route (403)."""
+    if request.app.state.keys:
+        _refuse(request, request.state.key, *request.state.shown)
 
 
 def caller(request: Request) -> Key | None:

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 PLACE = (b".whisper", b"uploads")
 MAX_FILES = 10_000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _NOT_A_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.ELOOP})
 
 
@@ -63,6 +64,7 @@ class Uploads:
             raise BadPathError(
                 f"{display(path)} would not be looked at: a name on its way is ignored, or holds a .nowhisper"
             )
+        self._see_that_a_rename_reaches(beneath.parent(path))
         return path
 
     def sweep(self) -> None:
@@ -70,6 +72,16 @@ class Uploads:
         with suppress(OSError), descended(self._root, PLACE) as place:
             for name in os.listdir(place):  # noqa: PTH208 - a descriptor
                 _sweep_one(place, os.fsencode(name))
+
+    def _see_that_a_rename_reaches(self, directory: bytes) -> None:
+        while directory != beneath.ROOT and not os.path.isdir(beneath.join(self._root, directory)):  # noqa: PTH112 - bytes paths
+            directory = beneath.parent(directory)
+        with _storing():
+            there, here = os.stat(beneath.join(self._root, directory)), os.stat(self._root)  # noqa: PTH116 - bytes paths
+        if there.st_dev != here.st_dev:
+            raise ConflictError(
+                f"{display(directory)} is another disk; uploads go to that of the workdir alone"
+            )
 
 
 class Upload:
@@ -152,11 +164,10 @@ class Upload:
         with descended(self._root, PLACE) as place, descended(self._root, parents) as parent:
             try:
                 os.mkdir(name, dir_fd=parent)
-            except FileExistsError as error:
-                raise _exists(b"/".join([*parents, name])) from error
-            try:
                 os.rename(self._name, name, src_dir_fd=place, dst_dir_fd=parent)
-            except OSError:
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    raise _exists(b"/".join([*parents, name])) from error
                 with suppress(OSError):
                     os.rmdir(name, dir_fd=parent)
                 raise

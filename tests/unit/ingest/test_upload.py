@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,7 @@ def test_a_directory_that_appears_in_the_last_moment_is_not_replaced(
             (root / "talks/theirs.mp3").write_bytes(b"theirs")
 
     monkeypatch.setattr(os, "mkdir", mkdir_and_drop)
-    with pytest.raises(PipelineError):
+    with pytest.raises(ConflictError, match="exists"):
         received.put(b"talks")
     assert shown(root) == {"talks", "talks/theirs.mp3"}
 
@@ -283,3 +284,16 @@ def test_only_so_many_are_let_in_at_once() -> None:
         pass
     with room.taken():
         pass
+
+
+def test_another_disk_in_the_workdir_is_refused_before_anything_is_sent(root: Path, uploads: Uploads) -> None:
+    """A rename does not reach it."""
+    (root / "share").mkdir()
+    mount = ["mount", "-t", "tmpfs", "none", str(root / "share")]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        with pytest.raises(ConflictError, match="another disk"):
+            uploads.locate("share/2026/talks")
+    finally:
+        subprocess.run(["umount", str(root / "share")], check=True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.keys import file
 from api.keys.key import Scope
 from api.problems import MEDIA_TYPE
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fastapi.testclient import TestClient
     from httpx import Response
 
     from api.keys.ring import Ring
+    from api.service import Core
 
 DOORS = {
     Scope.READ: ("GET", "/monitoring"),
@@ -139,3 +142,19 @@ def test_the_page_shows_how_to_show_a_key(guarded: TestClient, client: TestClien
     assert page["components"]["securitySchemes"].keys() == {"bearer", "header", "cookie"}
     assert "security" not in page["paths"]["/healthz"]["get"]
     assert "security" not in client.get("/openapi.json").text
+
+
+def test_guesses_are_counted_by_address_and_keys_by_themselves(
+    core: Core, ring: Ring, secrets: dict[Scope, str]
+) -> None:
+    """Who tries keys is soon told to wait; who has one is not, from the same address."""
+    client = TestClient(
+        create_app(core, root_path="/", keys=ring, settings=Settings(rate_limit="3/hour")),
+        raise_server_exceptions=False,
+    )
+    guesses = [client.get("/monitoring", headers=shown(f"wt_{number:072x}")) for number in range(5)]
+    assert [answer.status_code for answer in guesses] == [401, 401, 401, 429, 429]
+    assert int(guesses[-1].headers["retry-after"]) > 0
+    known = [client.get("/monitoring", headers=shown(secrets[Scope.READ])).status_code for _ in range(4)]
+    assert known == [200, 200, 200, 429]
+    assert client.post("/resume", headers=shown(secrets[Scope.ADMIN])).status_code == 200
