@@ -17,7 +17,8 @@ webhooks how the end of a task is told to those who asked
 descent   directories opened part by part, no link followed
 durable   bytes and names that survive a power cut
 errors    what can go wrong, in words          languages  whisper's table of names
-formats   segments as txt, srt, vtt, tsv, json  logs       log lines
+formats   segments as txt, srt, vtt, tsv, json  journal    what becomes of files, as log lines
+logs      the form of log lines
 mounts    local or remote                      options    what may be asked of one transcription
 outputs   which file belongs to which source   runner     the one loop
 settings  what the program was told            status     the monitoring answer
