@@ -73,6 +73,8 @@ def _submit(core: Core, received: Upload, form: Multipart) -> Task:
     if not received.files:
         raise UsageError(f"no file was sent; send recordings as {FILES!r}")
     _require_open(core)
+    if wanted.callback_url:
+        core.addresses.check(str(wanted.callback_url))  # before anything is stored
     path = core.uploads.locate(wanted.dirname)
     received.put(path)
     task = core.submit(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 
-from pipeline.queue.records import Callback, Delivery, DeliveryState
+from pipeline.queue.records import Callback, DeliveryState
+from pipeline.queue.rows import to_delivery
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import callback, delivery, pending
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pipeline.queue.changes import Change, Values
+    from pipeline.queue.records import Delivery
 
 LONGEST_S = 30 * 3600.0  # no message is planned further ahead
 
@@ -30,18 +32,14 @@ class Delivering(Statements):
     ) -> list[Delivery]:
         """Return messages to send at `now`, the longest due first, without these and without those to these origins."""
         time = delivery.c.next_at
-        waiting = (
-            select(delivery)
-            .where(pending, or_(time <= now, time > now + LONGEST_S))
-            .where(delivery.c.id.not_in(besides), delivery.c.origin.not_in(not_to))
-            .order_by(time, delivery.c.id)
-            .limit(limit)
+        mine = select(delivery).where(
+            pending, delivery.c.id.not_in(besides), delivery.c.origin.not_in(not_to)
         )
+        oldest = mine.order_by(time, delivery.c.id).limit(limit)
         with self._database.read() as connection:
-            return [
-                Delivery(row.id, row.task_id, row.url, row.origin, row.message_id, row.body, row.attempts)
-                for row in connection.execute(waiting)
-            ]
+            planned = connection.execute(oldest.where(time <= now)).all()
+            stray = connection.execute(oldest.where(time > now + LONGEST_S)).all()
+        return [to_delivery(row) for row in (*planned, *stray)][:limit]
 
     def delivered(self, delivery_id: int) -> None:
         """Note that the receiver has it."""

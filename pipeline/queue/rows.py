@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.queue.records import Event, Lease
+from pipeline.queue.records import Delivery, Event, Lease
 from pipeline.tasks import Fingerprint, MediaFile, Problem, Task
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ def to_event(row: Row[Any]) -> Event:
         kind=row.kind.value,
         state=row.state,
         detail=row.detail,
+    )
+
+
+def to_delivery(row: Row[Any]) -> Delivery:
+    """Return a row of the table `delivery` as a record."""
+    return Delivery(
+        id=row.id,
+        task_id=row.task_id,
+        url=row.url,
+        origin=row.origin,
+        message_id=row.message_id,
+        body=row.body,
+        attempts=row.attempts,
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from fastapi.testclient import TestClient
 
+    from api.service import Core
+
 
 def test_a_task_answers_with_all_its_files(
     client: TestClient, submitted: Callable[..., dict[str, Any]]
@@ -28,6 +30,38 @@ def test_a_task_answers_with_all_its_files(
     assert [each.path for each in said.files] == [f"{said.dirname}/{name}" for name in ("a.wav", "b.wav")]
     assert sum(said.counts.values()) == 2
     assert said.next_cursor is None
+
+
+def test_a_task_shows_whom_it_tells_of_its_end_and_how_that_stands(
+    client: TestClient, core: Core, folder: str
+) -> None:
+    """Without what an address may hold of secrets."""
+    url = "https://user:hidden@hooks.example:8443/done?token=hidden"
+    task = client.post("/transcription", json={"dirname": folder, "callback_url": url}).json()
+    shown = {
+        "url": "https://hooks.example:8443/done",
+        "state": "waiting",
+        "attempts": 0,
+        "next_attempt_at": None,
+        "last_error": None,
+    }
+    assert callbacks(client, task) == [shown]
+    client.delete(f"/transcription/{task['task_id']}")
+    assert callbacks(client, task) == [shown | {"state": "pending"}]
+    (message,) = (each for each in core.store.due(0.0, 100) if each.task_id == task["task_id"])
+    core.store.put_off(message.id, "answered 500", 4_000_000_000.0)
+    tried = {"state": "pending", "attempts": 1, "last_error": "answered 500"}
+    assert callbacks(client, task) == [shown | tried | {"next_attempt_at": "2096-10-02T07:06:40.000Z"}]
+    core.store.delivered(message.id)
+    assert callbacks(client, task) == [shown | {"state": "delivered", "attempts": 2}]
+
+
+def callbacks(client: TestClient, task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what monitoring says of a task's callbacks."""
+    answer = client.get(task["monitoring_url"])
+    TaskAnswer.model_validate_json(answer.content, extra="forbid")
+    told: list[dict[str, Any]] = answer.json()["callbacks"]
+    return told
 
 
 def test_both_forms_of_asking_for_one_task_answer_the_same(

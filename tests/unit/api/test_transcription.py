@@ -97,6 +97,8 @@ BAD_BODIES = {
     "text as include": b'{"dirname": "x", "include": "*.mp3"}',
     "a local callback": b'{"dirname": "x", "callback_url": "file:///etc/passwd"}',
     "a callback without host": b'{"dirname": "x", "callback_url": "http://"}',
+    "a callback to a private address": b'{"dirname": ".", "callback_url": "http://10.0.0.1/"}',
+    "a callback to this machine in disguise": b'{"dirname": ".", "callback_url": "http://2130706433/"}',
     "deep nesting": b'{"dirname": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "a path too long": json.dumps({"dirname": "x/" * 3000}).encode(),
 }

@@ -82,6 +82,7 @@ def test_the_fields_of_a_submission_go_along(client: TestClient, core: Core, dir
         ({"dirname": "sent-x", "include": "*.mp3"}, "'include' is not known here"),
         ({"dirname": "sent-x", "language": "klingon"}, "klingon"),
         ({"dirname": "sent-x", "priority": "high"}, "priority"),
+        ({"dirname": "sent-x", "callback_url": "http://10.0.0.1/"}, "not a public one"),
         ({"dirname": ["sent-x", "sent-y"]}, "'dirname' was given twice"),
     ],
 )

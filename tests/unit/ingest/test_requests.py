@@ -140,6 +140,19 @@ def test_options_of_a_second_request_apply_to_files_not_yet_started(
     assert [each.url for each in store.callbacks(task.id)] == ["http://x/"]
 
 
+def test_who_asks_for_what_another_task_does_hears_of_that_tasks_end(
+    post: Callable[..., Task], clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
+    """It is the task that the answer names."""
+    put("a/b/x.mp3")
+    outer = post("a", callback_url="http://x/")
+    clock.run(6)
+    store.lease("worker", 1)
+    assert post("a/b", callback_url="http://y/").id == outer.id
+    store.cancel(outer.id)
+    assert [each.url for each in store.due(0.0, 10)] == ["http://x/", "http://y/"]
+
+
 def test_a_file_being_transcribed_is_done_again_after_if_the_text_would_change(
     post: Callable[..., Task],
     clock: Any,
