@@ -39,8 +39,8 @@ def main() -> None:
         folder = chosen.build / lane
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        results[lane] = {"machine": describe(), "at": time.strftime("%Y-%m-%d")}
-        results[lane] |= LANES[lane](chosen, folder)
+        about = {"machine": describe(), "at": time.strftime("%Y-%m-%d")}
+        results[lane] = results.get(lane, {}) | about | LANES[lane](chosen, folder)
         shutil.rmtree(folder)
         path.write_text(json.dumps(results, indent=1) + "\n")
     if published:

@@ -55,6 +55,9 @@ _TASK = select(task).where(task.c.id == bindparam("task_id"))
 _ADD_EVENTS = insert(event)
 _TOUCH_TASKS = update(task).where(task.c.id.in_(bindparam("ids", expanding=True)))
 _CHANGE_TASKS = update(task).returning(*task.c)
+_START_TASKS = _CHANGE_TASKS.where(
+    task.c.id.in_(bindparam("ids", expanding=True)), guard(task.c.state, [TaskState.PENDING])
+).values(started_at=func.coalesce(task.c.started_at, bindparam("now")))
 
 
 @cache
@@ -215,7 +218,10 @@ class Change:
 
     def tasks(self, where: Sequence[ColumnElement[bool]], values: Values) -> list[Task]:
         """Change the tasks that match; return them as they are now, with an event each."""
-        rows = self.update(_CHANGE_TASKS.where(*where), {**values, "updated_at": self.now})
+        return self._update_tasks(_CHANGE_TASKS.where(*where), values)
+
+    def _update_tasks(self, statement: ReturningUpdate[Any], values: Values) -> list[Task]:
+        rows = self.update(statement, {**values, "updated_at": self.now})
         changed = [to_task(row) for row in rows]
         self.record_tasks(changed)
         return changed
@@ -240,10 +246,8 @@ class Change:
 
     def start_tasks(self, task_ids: Iterable[str]) -> None:
         """Show tasks as running from their first lease on."""
-        started = func.coalesce(task.c.started_at, self.now)
         for some in chunks(sorted(set(task_ids))):
-            where = [task.c.id.in_(some), guard(task.c.state, [TaskState.PENDING])]
-            self.tasks(where, {"state": TaskState.RUNNING, "started_at": started})
+            self._update_tasks(_START_TASKS, {"ids": some, "now": self.now, "state": TaskState.RUNNING})
 
     def reopen_task(self, task_id: str) -> Task | None:
         """Make an ended task active again; None when another task of its directory is active."""
