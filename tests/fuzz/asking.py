@@ -30,7 +30,7 @@ def ask(url: str, report: Path, *flags: str, key: str | None = None) -> Outcome:
         [
             *(str(PROGRAM), "--config-file", str(CONFIG), "run", f"{url}/openapi.json"),
             *("--checks", "all", "--report", "json", "--report-json-path", str(report), *flags),
-            *(("-H", f"X-API-Key: {key}") if key else ()),
+            *(("-H", f"Authorization: Bearer {key}") if key else ()),
         ],
         cwd=ROOT,
         capture_output=True,
