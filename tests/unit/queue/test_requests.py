@@ -141,6 +141,13 @@ def test_a_healed_file_joins_the_active_task_of_its_directory(store: TaskStore, 
     assert state_of(store, task) is TaskState.FAILED
 
 
+def test_what_was_told_of_a_file_is_forgotten_with_it(store: TaskStore, add: Add) -> None:
+    forgotten, kept = add(b"talks/a.mp3"), add(b"talks/b.mp3")
+    store.forget(forgotten.path)
+    told = {each.file_id for each in store.changed_since(0)}
+    assert told == {None, kept.id}
+
+
 def test_forgetting_a_directory_leaves_its_neighbours(store: TaskStore, task: Task, add: Add) -> None:
     inside = [add(b"talks/a.mp3"), add(b"talks/in/b.mp3")]
     neighbour, _ = store.open_task(b"talks-2", Source.API, {})
