@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint hostile fuzz torture torture-full torture-times mutants memory soak sameness exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile fuzz torture torture-full torture-times mutants memory load soak sameness exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,9 @@ memory: setup ## peak memory of each process for ten minutes and an hour of spee
 
 sameness: setup ## is a text the same in whatever company, and after crashes? (ARGS='FOLDER --runs 20')
 	@$(BIN)/python -m benchmarks.sameness $(or $(ARGS),../shared/corpus/dev/fr)
+
+load: setup ## what listeners cost, and the API's answers while an archive arrives and a thousand listen (4 minutes)
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 exact: setup ## exact mode against whisper.transcribe on a folder of recordings (slow)
 	@$(BIN)/python -m benchmarks.exact $(or $(ARGS),../shared/corpus/dev)

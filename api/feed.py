@@ -69,10 +69,7 @@ class Feed:
                     yield chunk
 
     async def _told(self, task_id: str | None, after: int | None) -> AsyncGenerator[bytes, None]:
-        kept = await self._live.ask(self._store.events_kept)
-        after = kept.newest if after is None else after
-        if not kept.covers(after):
-            raise MissedError
+        after = await self._live.position(after)
         async with aclosing(self._live.follow(task_id, after)) as following:
             yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, after)
             told = self._one(following, task_id) if task_id else self._all(following)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from pipeline.queue.store import EventKind
+from pipeline.tasks import ACTIVE, TaskState
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-PORTION = 200  # frames that one listener takes at once
+    from pipeline.queue.store import Event
+
+PORTION = 400  # frames that one listener takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,12 @@ class Frame:
     task_id: str
     ends: bool | None
     content: bytes
+
+
+def frame_of(event: Event, content: bytes) -> Frame:
+    """Return an event and what listeners are told of it."""
+    ends = TaskState(event.state) not in ACTIVE if event.kind == EventKind.TASK else None
+    return Frame(event.id, sys.intern(event.task_id), ends, content)
 
 
 class Recent:
@@ -49,7 +61,7 @@ class Recent:
             frames = self._frames[start : start + PORTION]
         else:
             frames = [each for each in self._frames[start:] if each.task_id == task_id][:PORTION]
-        return frames, frames[-1].id if len(frames) == PORTION else self.cursor
+        return frames, frames[-1].id if len(frames) == PORTION else max(after, self.cursor)
 
 
 def has_ended(frames: Iterable[Frame], *, before: bool) -> bool:

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from api.frames import PORTION, Frame, Recent, has_ended
+from api.frames import PORTION, Recent, frame_of, has_ended
 from pipeline.errors import PipelineError, UnavailableError
-from pipeline.queue.store import EventKind
-from pipeline.tasks import ACTIVE, TaskState
+from pipeline.tasks import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-    from pipeline.queue.store import Event, Span, TaskStore
+    from api.frames import Frame
+    from pipeline.queue.store import Event, TaskStore
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +49,10 @@ class MissedError(PipelineError):
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    """How far somebody has heard. `waiting`: to the end of what was read."""
+    """How far somebody has heard. `waiting`: to the end of what was read, and that is at least up to `until`."""
 
     cursor: int
-    behind: bool = True  # he reads in the table, at first so that nothing slips in between
+    until: int = 0
     waiting: bool = False
     nudged: bool = False
     over: bool = False
@@ -83,12 +82,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reads = anyio.CapacityLimiter(READS_AT_ONCE)
         self._catching_up = asyncio.Lock()
-        self._closed = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether the service stops."""
-        return self._closed
+        self.closed = False  # the service stops
 
     @property
     def listeners(self) -> int:
@@ -104,10 +98,10 @@ class Live:
         is not there. It also ends when the service stops or the reader failed: who waits for a task looks at its
         state then. Raises MissedError when not all events after `after` are kept.
         """
-        kept = await self.ask(self._store.events_kept)
-        listener = _Listener(kept.newest if after is None else after)
+        listener = _Listener(await self.position(after))
         ended = task_id is not None and await self._has_ended(task_id)
-        self._enter(task_id, listener, kept)
+        listener.until = await self.position()
+        self._enter(task_id, listener)
         try:
             while not listener.over:
                 listener.bell.clear()
@@ -123,6 +117,13 @@ class Live:
         finally:
             self._leave(task_id, listener)
 
+    async def position(self, after: int | None = None) -> int:
+        """Return after which event to begin: this one, or the newest. Raises MissedError where that leaves a gap."""
+        kept = await self.ask(self._store.events_kept)
+        if after is not None and not kept.covers(after):
+            raise MissedError
+        return kept.newest if after is None else after
+
     async def ask(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read from the store in a thread; few at once, so that a crowd of listeners leaves threads to others."""
         return await anyio.to_thread.run_sync(read, *arguments, limiter=self._reads)
@@ -135,17 +136,17 @@ class Live:
 
     def close(self) -> None:
         """End what everybody follows; from any thread."""
-        self._closed = True
+        self.closed = True
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._hang_up)
 
     # ---- one listener ----
 
-    def _enter(self, task_id: str | None, listener: _Listener, kept: Span) -> None:
-        listener.over = self._closed
+    def _enter(self, task_id: str | None, listener: _Listener) -> None:
+        listener.over = self.closed
         self._listeners.setdefault(task_id, set()).add(listener)
         if self._reader is None or self._reader.done():
-            self._recent = Recent(kept.newest, self._keep)
+            self._recent = Recent(listener.until, self._keep)
             self._loop = asyncio.get_running_loop()
             self._reader = self._loop.create_task(self._read(), name="live events")
 
@@ -158,11 +159,11 @@ class Live:
         """Return what this listener hears next, and remember whether there is more."""
         if listener.waiting:  # he was not rung for: a nudge
             return []
-        if listener.behind or listener.cursor < self._recent.floor:
+        if listener.cursor < self._recent.floor:
             frames = await self._from_table(listener, task_id)
         else:
             frames, listener.cursor = self._recent.portion(listener.cursor, task_id)
-        listener.waiting = not listener.behind and listener.cursor >= self._recent.cursor
+        listener.waiting = listener.cursor >= self._recent.cursor >= listener.until
         if not listener.waiting:
             self._hungry.append(listener)
         return frames
@@ -172,22 +173,22 @@ class Live:
         async with self._catching_up:
             read, began = self._recent.cursor, time.monotonic()  # the table holds all that was read, at least
             page = await self.ask(self._page, listener.cursor, task_id)
-            listener.behind = len(page) == PORTION
-            if listener.behind:
+            if len(page) < PORTION:
+                listener.cursor = max(read, page[-1].id if page else 0)
+            else:
+                listener.cursor = page[-1].id
                 await asyncio.sleep(SHARE * (time.monotonic() - began))
-        last = page[-1].id if page else 0
-        listener.cursor = last if listener.behind else max(listener.cursor, read, last)
         return page
 
     def _page(self, after: int, task_id: str | None) -> Sequence[Frame]:
-        page = [self._frame(each) for each in self._store.changed_since(after, PORTION, task_id=task_id)]
+        page = self._after(after, PORTION, task_id)
         if not self._store.events_kept().covers(after):  # asked last: they may be trimmed meanwhile
             raise MissedError
         return page
 
-    def _frame(self, event: Event) -> Frame:
-        ends = TaskState(event.state) not in ACTIVE if event.kind == EventKind.TASK else None
-        return Frame(event.id, sys.intern(event.task_id), ends, self._encode(event))
+    def _after(self, cursor: int, limit: int, task_id: str | None = None) -> Sequence[Frame]:
+        events = self._store.changed_since(cursor, limit, task_id=task_id)
+        return [frame_of(each, self._encode(each)) for each in events]
 
     async def _has_ended(self, task_id: str) -> bool:
         task = await self.ask(self._store.task, task_id)
@@ -198,7 +199,7 @@ class Live:
     async def _read(self) -> None:
         """Read what happens as long as somebody listens."""
         try:
-            while self._listeners and not self._closed:
+            while self._listeners and not self.closed:
                 before = self._recent.cursor
                 tasks = await self._look()
                 began = time.monotonic()
@@ -220,14 +221,11 @@ class Live:
 
     async def _news(self) -> Sequence[Frame]:
         try:
-            return await self.ask(self._newer, self._recent.cursor)
+            return await self.ask(self._after, self._recent.cursor, PAGE)
         except UnavailableError as error:
             logger.warning("live events wait: %s", error)
             await asyncio.sleep(TROUBLE_PAUSE_S)
             return []
-
-    def _newer(self, cursor: int) -> Sequence[Frame]:
-        return [self._frame(each) for each in self._store.changed_since(cursor, PAGE)]
 
     def _concerned(self, tasks: Iterable[str]) -> list[_Listener]:
         keys = [*tasks, None] if tasks else []

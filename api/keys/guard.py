@@ -66,6 +66,12 @@ def caller(request: Request) -> Key | None:
     return key
 
 
+def still_good(request: Request) -> bool:
+    """Tell whether the key of a request that goes on and on was revoked since."""
+    key, keys = caller(request), request.app.state.keys
+    return key is None or keys.of_id(key.id) is not None
+
+
 def may(request: Request, scope: Scope) -> bool:
     """Tell whether the caller may do this, for open routes that tell some more than others."""
     key = caller(request)

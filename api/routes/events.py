@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
+import anyio
 from fastapi import APIRouter, Header, Query, Request, Response
-from sse_starlette import EventSourceResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 
 from api.event_schemas import EVENTS
+from api.keys.guard import still_good
 from api.openapi import problems
 from api.requests import core_of
 from api.schemas import EventId, EventsQuery  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from starlette.types import Receive, Scope, Send
 
 
 HEARTBEAT_S = 15.0  # proxies give up on a line that is silent for 30 or 60
 STUCK_S = 60.0  # who takes nothing in for so long has gone, or stops others from going
+LAST_WORD_S = 1.0
 
 router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404))
 
 
 class _Stream(EventSourceResponse):
-    """A stream of events; a client that does not read it is let go."""
+    """A stream of events. It ends early where the client does not read it, or its key was revoked."""
+
+    def __init__(self, content: AsyncIterator[bytes], is_welcome: Callable[[], bool]) -> None:
+        super().__init__(content, ping=HEARTBEAT_S, ping_message_factory=self._beat, send_timeout=STUCK_S)
+        self._is_welcome = is_welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (SendTimeoutError, PermissionError):
+            with anyio.move_on_after(LAST_WORD_S):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _beat(self) -> ServerSentEvent:
+        if not self._is_welcome():
+            raise PermissionError
+        return ServerSentEvent(comment="")
 
 
 @router.get("/events", response_class=Response, responses=EVENTS)
@@ -47,4 +63,4 @@ async def events(
     after = query.lastEventId if last_event_id is None else last_event_id
     if query.task_id is not None and await feed.is_over(query.task_id, after):
         return Response(status_code=204)
-    return _Stream(feed.stream(query.task_id, after), ping=HEARTBEAT_S, send_timeout=STUCK_S)
+    return _Stream(feed.stream(query.task_id, after), partial(still_good, request))

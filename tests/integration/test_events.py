@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -16,6 +17,9 @@ import uvicorn
 
 from api.app import create_app
 from api.feed import Feed, encode
+from api.keys import file
+from api.keys.key import Scope, new_key
+from api.keys.ring import Ring
 from api.live import Live
 from api.service import Core
 from pipeline.queue.records import NewFile
@@ -38,12 +42,12 @@ _numbers = itertools.count(1)
 class Server:
     """A core that is built and not started, behind uvicorn as `start-service` runs it."""
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, keys: Ring | None = None) -> None:
         self.core = Core(Settings(workdir=workdir))
         self.store = self.core.store
         self.core.live = Live(self.store, encode, poll_s=POLL_S)
         self.core.feed = Feed(self.core.live, self.store)
-        app = create_app(self.core, root_path="/")
+        app = create_app(self.core, root_path="/", keys=keys)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
         self._server = uvicorn.Server(config)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
@@ -330,6 +334,25 @@ def test_who_does_not_read_is_let_go(own: Server, monkeypatch: pytest.MonkeyPatc
                 own.store.add_files(task.id, files[start * 200 : start * 200 + 200])
                 with_id(stream, 200)
             own.heard_by(1)
+
+
+def test_a_stream_ends_with_the_key_it_was_opened_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a heartbeat of its being revoked."""
+    monkeypatch.setattr("api.routes.events.HEARTBEAT_S", 0.1)
+    path = tmp_path / "keys.json"
+    file.create(path)
+    key, secret = new_key("dashboard", {Scope.READ}, datetime.now(UTC))
+    file.change(path, lambda _none: (key,))
+    ring = Ring(path)
+    server = Server(tmp_path / "workdir", ring)
+    with server.listen(Authorization=f"Bearer {secret}") as stream:
+        assert "comment" in [*itertools.islice(stream, 3)][-1]
+        file.change(path, lambda _keys: ())
+        ring.step(0.0)
+        assert len(list(stream)) < 5
+    server.close()
 
 
 def test_a_stop_waits_for_no_listener(own: Server) -> None:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.service import Core
 from pipeline.settings import Settings
+from tests.unit.queue.conftest import database, shared, store  # noqa: F401 - a queue alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

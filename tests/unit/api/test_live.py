@@ -11,27 +11,18 @@ import pytest
 from api.feed import encode
 from api.frames import Frame
 from api.live import Live, MissedError
-from pipeline.queue.database import open_database
 from pipeline.queue.records import NewFile
-from pipeline.queue.store import TaskStore
 from pipeline.tasks import FileState, Fingerprint, Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, Sequence
 
+    from pipeline.queue.store import TaskStore
     from pipeline.tasks import Task
 
 POLL_S = 0.01
 PATIENCE_S = 5.0
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[TaskStore]:
-    database = open_database(f"sqlite:///{tmp_path / 'queue.db'}")
-    yield TaskStore(database)
-    database.close()
 
 
 def open_task(store: TaskStore, dirname: bytes = b"talks") -> Task:
@@ -182,7 +173,9 @@ def test_a_task_that_has_ended_is_told_to_its_end(store: TaskStore) -> None:
 
     async def scene() -> None:
         live = Live(store, encode, poll_s=POLL_S)
-        assert [each.ends for each in await hear_all(live.follow(task.id, after=0))] == [False, True]
+        assert [
+            each.ends for each in await hear_all(live.follow(task.id, after=store.events_kept().oldest - 1))
+        ] == [False, True]
         assert await hear_all(live.follow(task.id)) == []
         assert await hear_all(live.follow("0" * 32)) == []
 
@@ -198,7 +191,9 @@ def test_a_task_that_was_opened_again_goes_on(store: TaskStore) -> None:
 
     async def scene() -> None:
         live = Live(store, encode, poll_s=POLL_S)
-        following = asyncio.ensure_future(hear_all(live.follow(task.id, after=0)))
+        following = asyncio.ensure_future(
+            hear_all(live.follow(task.id, after=store.events_kept().oldest - 1))
+        )
         await listening(live, 1)
         await asyncio.sleep(5 * POLL_S)
         store.cancel(task.id)

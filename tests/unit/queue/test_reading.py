@@ -129,6 +129,26 @@ def test_every_change_is_an_event_with_the_state_it_led_to(store: TaskStore, tas
     assert store.changed_since(events[4].id, limit=1) == [events[5]]
 
 
+def test_the_events_of_a_task_are_told_apart_and_name_its_directory(
+    store: TaskStore, task: Task, add: Add
+) -> None:
+    other, _ = store.open_task(b"other", Source.API, {})
+    add()
+    events = store.changed_since(0, task_id=task.id)
+    assert [each.kind for each in events] == [EventKind.TASK, EventKind.FILE]
+    assert {each.dirname for each in events} == {b"talks"}
+    assert [each.dirname for each in store.changed_since(0, task_id=other.id)] == [b"other"]
+
+
+def test_what_can_be_told_is_known_by_its_ends(store: TaskStore, add: Add) -> None:
+    for number in range(3):
+        add(b"talks/%d.mp3" % number)
+    store.trim_events(2)
+    kept = store.events_kept()
+    assert kept.newest == kept.oldest + 1
+    assert [kept.covers(kept.oldest + away) for away in (-2, -1, 0, 1, 2)] == [False, True, True, True, False]
+
+
 def test_a_change_that_is_refused_leaves_no_event(store: TaskStore, add: Add) -> None:
     file = add()
     before = store.changed_since(0)
