@@ -66,7 +66,7 @@ mutants: setup ## defects put in on purpose: does the suite notice each?
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
 
-sameness: setup ## is a text the same in whatever company, and after crashes? (ARGS='FOLDER --runs 20')
+sameness: setup ## is a text the same in whatever company, and after crashes? (ARGS='--runs 20 FOLDER')
 	@$(BIN)/python -m benchmarks.sameness $(or $(ARGS),../shared/corpus/dev/fr)
 
 load: setup ## what listeners cost, and the API's answers while an archive arrives and a thousand listen (4 minutes)

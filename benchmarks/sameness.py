@@ -1,6 +1,6 @@
 """Tells whether the text of a recording is always the same, whatever runs beside it and whatever dies meanwhile.
 
-usage: python -m benchmarks.sameness FOLDER [--runs 20] [-- TRANSCRIBE OPTIONS]
+usage: python -m benchmarks.sameness [--runs 20] FOLDER [-- TRANSCRIBE OPTIONS]
 
 Each run is a new process over the folder's recordings in another order, as numbers before their names shuffle the
 queue; in every other run the transcriber is killed once on the way. The files written are compared byte for byte, of
