@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnavailableError
-from pipeline.ingest import beneath
 from pipeline.ingest.arrivals import Arrivals
 from pipeline.ingest.evidence import Evidence
-from pipeline.ingest.placing import around
+from pipeline.ingest.placing import around, outermost, with_inner
 from pipeline.ingest.requests import Render, Request, Requests
 from pipeline.ingest.root import Root
 from pipeline.ingest.scan import units
 from pipeline.ingest.settle import Hint, Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.options import parse_named
-from pipeline.tasks import Source, Task
+from pipeline.tasks import Source, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,7 +93,9 @@ class Intake:
         self._everything: Source | None = None
         self._sweep: _Sweep | None = None
         self._forgotten: set[bytes] = set()
-        self._stirred: dict[str, float] = {}  # when something last changed in an active task's directory
+        self._began: float | None = None
+        self._submitted: set[str] = set()
+        self._stirred: dict[str, float] = {}  # when something last changed in a task's directory
         self.suspended: str | None = self._root.problem()
         self.last_scan: Scan | None = None
 
@@ -127,7 +128,11 @@ class Intake:
             force=force,
             callback_url=callback_url,
         )
-        return self._requests.submit(request)
+        task = self._requests.submit(request)
+        if task.state is TaskState.PENDING:
+            with self._noticing:
+                self._submitted.add(task.id)
+        return task
 
     def notice(
         self, directory: bytes, *, moved: Iterable[bytes] = (), closed: Iterable[bytes] = (), source: Source
@@ -168,6 +173,8 @@ class Intake:
         with self._noticing:
             notices, self._notices = self._notices, {}
             forgotten, self._forgotten = self._forgotten, set()
+            submitted, self._submitted = self._submitted, set()
+        self._stir(submitted, now)
         for path in forgotten:
             self._arrivals.forget(path)
         try:
@@ -181,7 +188,7 @@ class Intake:
         self._stir_around(notices, now)
         for notice in notices.values():
             self._hint(notice)
-        for directory in _outermost(notices):
+        for directory in outermost(notices):
             self._stir(self._arrivals.look(directory, notices[directory].source), now)
 
     def _look_everywhere(self, now: float) -> None:
@@ -225,14 +232,14 @@ class Intake:
         self._stir((task.id for task in self._store.active_at(places).values()), now)
 
     def _end_tasks(self, now: float) -> None:
-        active = self._store.active_dirnames()
-        self._stirred = {each: self._stirred.get(each, now) for each in active}
-        over = [
-            task
-            for task in self._store.without_open_files()
-            if now - self._stirred.get(task.id, now) >= self._quiet_s
-        ]
-        inner = _with_inner(active.values()) if over else frozenset()
+        """End the tasks whose files have ended, where nothing has changed for the quiet time, nor since the start."""
+        self._stirred = {each: at for each, at in self._stirred.items() if now - at < self._quiet_s}
+        if self._began is None:
+            self._began = now
+        if now - self._began < self._quiet_s:
+            return
+        over = [task for task in self._store.without_open_files() if task.id not in self._stirred]
+        inner = with_inner(self._store.active_dirnames().values()) if over else frozenset()
         for task in over:
             if task.dirname in inner:
                 continue  # what a task inside it took along is its own concern still
@@ -240,17 +247,3 @@ class Intake:
             self._stir(got_files, now)
             if task.id not in got_files:
                 self._store.end_task(task.id)
-
-
-def _with_inner(dirnames: Iterable[bytes]) -> frozenset[bytes]:
-    """Return the directories in which another one of these lies; in the root only loose files do."""
-    return frozenset(place for each in dirnames for place in around(each) if place != each)
-
-
-def _outermost(directories: Iterable[bytes]) -> list[bytes]:
-    """Leave out directories that lie in another one of these."""
-    kept: list[bytes] = []
-    for directory in sorted(directories, key=lambda each: each.split(b"/")):
-        if not kept or directory == beneath.ROOT or not directory.startswith(kept[-1] + b"/"):
-            kept.append(directory)
-    return kept

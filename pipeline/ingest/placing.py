@@ -49,6 +49,20 @@ def unit(path: bytes) -> bytes:
     return top if slash else ROOT
 
 
+def with_inner(dirnames: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the directories in which another one of these lies; in the root only loose files do."""
+    return frozenset(place for each in dirnames for place in around(each) if place != each)
+
+
+def outermost(directories: Iterable[bytes]) -> list[bytes]:
+    """Leave out directories that lie in another one of these."""
+    kept: list[bytes] = []
+    for directory in sorted(directories, key=lambda each: each.split(b"/")):
+        if not kept or directory == ROOT or not directory.startswith(kept[-1] + b"/"):
+            kept.append(directory)
+    return kept
+
+
 def new_file(found: Found, named: Mapping[str, Any], folders: FolderOptions, priority: int = 0) -> NewFile:
     """Return the row of a file: settling, or failed already where it cannot be done as it is."""
     if found.outside:
