@@ -14,7 +14,7 @@ from pipeline.queue.opening import lay_over
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import problem_columns, to_file
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import file, one_of, standing, task
+from pipeline.queue.tables import event, file, one_of, standing, task
 from pipeline.tasks import (
     ACTIVE,
     ENDED,
@@ -149,7 +149,7 @@ class Requests(Statements):
         self._write(run)
 
     def forget(self, path: bytes) -> list[MediaFile]:
-        """Delete the rows and checkpoints of a file or of everything below a directory; return what was there.
+        """Delete the rows, checkpoints and events of a file or of everything below a directory; return what was there.
 
         Tasks of that path that are left without files go too.
         Raises ConflictError while a stage holds one of the files: cancel first.
@@ -161,6 +161,8 @@ class Requests(Statements):
                 raise ConflictError(f"{display(path)} is being transcribed; cancel it first")
             rows = change.connection.execute(delete(file).where(there).returning(*file.c))
             forgotten = [to_file(row) for row in rows]
+            for some in chunks([each.id for each in forgotten]):
+                change.connection.execute(delete(event).where(event.c.file_id.in_(some)))
             empty = ~exists().where(file.c.task_id == task.c.id)
             change.connection.execute(delete(task).where(at_or_below(task.c.dirname, path), empty))
             return forgotten
