@@ -27,39 +27,9 @@ CODES = frozenset(
 OTHER = "other"  # a code that a newer stage on another machine may know
 AT_ONCE = 10_000  # leases whose beginning is remembered: a row that is deleted says no farewell
 
-MINUTE, HOUR = 60, 3600
-ARRIVAL_S = (1, 2.5, 5, 10, 15, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR)
-WAIT_S = (
-    1,
-    5,
-    15,
-    30,
-    MINUTE,
-    5 * MINUTE,
-    15 * MINUTE,
-    HOUR,
-    3 * HOUR,
-    6 * HOUR,
-    12 * HOUR,
-    24 * HOUR,
-    72 * HOUR,
-)
-RUN_S = (
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-    MINUTE,
-    2 * MINUTE,
-    5 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    3 * HOUR,
-    6 * HOUR,
-)
+ARRIVAL_S = (1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600)
+WAIT_S = (1, 5, 15, 30, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400, 259_200)
+RUN_S = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 10_800, 21_600)
 
 
 class Flow:
@@ -84,14 +54,13 @@ class Flow:
         )
         self._run = Histogram(
             "whisper_file_run",
-            "Time from the last lease of a file until its outputs lie there.",
-            ["kind"],
+            "Time from the last lease of a folder's file until its outputs lie there.",
             unit="seconds",
             buckets=RUN_S,
             registry=registry,
         )
         self._ended = Counter(
-            "whisper_files_ended", "Files that have ended, by how.", ["kind", "state"], registry=registry
+            "whisper_files_ended", "Files of folders that have ended, by how.", ["state"], registry=registry
         )
         self._failures = Counter(
             "whisper_file_failures", "Files that failed for good, by error code.", ["code"], registry=registry
@@ -111,46 +80,46 @@ class Flow:
             self._count(file)
 
     def _count(self, file: MediaFile) -> None:
-        kind = KINDS[is_spooled(file.path)]
         match file.state:
             case FileState.LEASED:
-                self._begin(file, kind)
+                self._begin(file)
             case FileState.COMMITTING:
                 return  # the lease goes on
-            case FileState.QUEUED | FileState.RETRY_WAIT:
+            case FileState.SETTLING | FileState.QUEUED | FileState.RETRY_WAIT:
                 self._queue(file)
             case state if state in ENDED:
-                self._end(file, kind)
+                self._end(file)
 
-    def _begin(self, file: MediaFile, kind: str) -> None:
+    def _begin(self, file: MediaFile) -> None:
         self._began[file.id] = file.updated_at
         if len(self._began) > AT_ONCE:
-            del self._began[next(iter(self._began))]
+            self._began.pop(next(iter(self._began)), None)
         if file.token == 1:  # which grows with each lease
-            self._wait.labels(kind).observe(file.updated_at - file.created_at)
+            self._wait.labels(KINDS[is_spooled(file.path)]).observe(file.updated_at - file.created_at)
 
     def _queue(self, file: MediaFile) -> None:
         """Count an attempt that failed: it waits before the next, or a child died on it and it is queued at once."""
         was_leased = self._began.pop(file.id, None) is not None
         if file.state is FileState.RETRY_WAIT or (was_leased and file.error):
             self._retries.labels(_code(file)).inc()
-        elif not was_leased and not file.token:
+        elif file.state is FileState.QUEUED and not was_leased and not file.token:
             self._arrival.observe(file.updated_at - file.created_at)
 
-    def _end(self, file: MediaFile, kind: str) -> None:
+    def _end(self, file: MediaFile) -> None:
+        """Count an end; the row of what a client waited for is deleted when it is done, its answer tells of it."""
         began = self._began.pop(file.id, None)
-        self._ended.labels(kind, file.state).inc()
         if file.state in FAILURES:
             self._failures.labels(_code(file)).inc()
-        elif file.state is FileState.DONE and began is not None:
-            self._run.labels(kind).observe(file.updated_at - began)
+        if not is_spooled(file.path):
+            self._ended.labels(file.state).inc()
+        if file.state is FileState.DONE and began is not None:
+            self._run.observe(file.updated_at - began)
 
     def _show_all(self) -> None:
         for kind in KINDS:
             self._wait.labels(kind)
-            self._run.labels(kind)
-            for state in ENDED:
-                self._ended.labels(kind, state)
+        for state in ENDED:
+            self._ended.labels(state)
         for code in (*sorted(CODES), OTHER):
             self._failures.labels(code)
             self._retries.labels(code)
