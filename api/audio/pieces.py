@@ -18,8 +18,8 @@ class Pieces:
     def __init__(self) -> None:
         self._waiting: dict[int, Window] = {}  # finished, and one before them is not
         self._told_to = -1  # the sample where the last window that was told begins
-        self._heard = ""
-        self.told = ""
+        self._space = ""  # at the end of what was heard: told with the next word, if one comes
+        self._told = 0  # characters
 
     def take(self, progress: Progress) -> Iterator[str]:
         """Take finished windows in; yield what can be told now, a piece for each segment."""
@@ -29,15 +29,17 @@ class Pieces:
         for start in sorted(start for start in self._waiting if start < done_to):
             self._told_to = start
             for segment in self._waiting.pop(start).segments:
-                self._heard += segment.text
-                yield from self._tell(self._heard.strip())
+                yield from self._tell(segment.text)
 
     def rest(self, text: str) -> Iterator[str]:
         """Yield what is left to be told of the whole text."""
-        yield from self._tell(text)
+        if len(text) > self._told:
+            yield text[self._told :]
 
     def _tell(self, text: str) -> Iterator[str]:
-        """Yield what follows what was told; space at an end is told with the next word."""
-        piece, self.told = text[len(self.told) :], text
+        spaced = self._space + text if self._told else text.lstrip()
+        piece = spaced.rstrip()
+        self._space = spaced[len(piece) :]
+        self._told += len(piece)
         if piece:
             yield piece

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SWEEP_S = 60.0
+LOOK_S = 10.0
 
 
 class Recording:
@@ -101,7 +101,9 @@ class Spool:
         return recording
 
     def admit(self, recording: Recording, options: Mapping[str, Any], call: Call) -> None:
-        """Have a recording transcribed before all batch work, and `call` told of it."""
+        """Have a recording transcribed before all batch work, and `call` told of it. Raises UnavailableError."""
+        if trouble := self._trouble():
+            raise UnavailableError(trouble)
         path = spooled_path(recording.name)
         self._calls.add(path, call)
         self._store.admit(path, recording.fingerprint, options)
@@ -125,9 +127,11 @@ class Spool:
             logger.warning("a recording stays in the spool for now: %s", error)
 
     def step(self, _now: float) -> float:
-        """Sweep, and come again in a minute."""
+        """Sweep, tell those who would wait in vain, and come again soon."""
         self.sweep()
-        return SWEEP_S
+        if trouble := self._trouble():
+            self._fail_all(trouble)
+        return LOOK_S
 
     def sweep(self) -> None:
         """Remove what nobody waits for: left by an earlier life of the core, or by a release that failed."""
@@ -136,7 +140,16 @@ class Spool:
 
     def close(self) -> None:
         """Tell all who wait that the service stops."""
-        self._calls.fail_all(Problem(code=UnavailableError.code, message="the service is stopping"))
+        self._fail_all("the service is stopping")
+
+    def _fail_all(self, trouble: str) -> None:
+        self._calls.fail_all(Problem(code=UnavailableError.code, message=trouble))
+
+    def _trouble(self) -> str | None:
+        """Return why nothing can be transcribed, where every stage has given up."""
+        stages = self._dispatch.stages
+        hopeless = stages and all(stage.phase == "failed" for stage in stages)
+        return stages[0].detail if hopeless else None
 
     def _left(self) -> set[str]:
         queued = {path.removeprefix(PREFIX).decode() for path in self._store.spooled()}

@@ -97,7 +97,7 @@ async def _answer(request: Request, form: type[TranslationForm]) -> Response:
 @asynccontextmanager
 async def _spooled(core: Core, coming: int) -> AsyncIterator[Recording]:
     """Lend a recording that is to come; whatever happens, nothing of it stays."""
-    recording = await run_in_threadpool(core.spool.begin, coming)
+    recording = await run_in_threadpool(core.receive, coming)
     try:
         yield recording
     finally:

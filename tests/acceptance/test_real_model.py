@@ -10,6 +10,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import psutil
 import pytest
 
@@ -43,6 +44,19 @@ def test_english_and_french_folders_are_transcribed_as_they_are_dropped(running:
         assert {file["language"] for file in task["files"]} == {language}
     assert "ask what you can do for your country" in text(running.workdir / "english" / "jfk.flac")
     assert "des montagnes, des bois" in text(running.workdir / "french" / "elevation.mp3")
+
+
+def test_a_client_of_openais_hears_the_same_text_as_the_drop_folder(running: Service) -> None:
+    """Through their own package, with a time for every word."""
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none")
+    recording = running.workdir / "english" / "jfk.flac"
+    heard = client.audio.transcriptions.create(model="whisper-1", file=recording)
+    assert heard.text.lower() == text(recording).strip()
+    timed = client.audio.transcriptions.create(
+        model="whisper-1", file=recording, response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert timed.words
+    assert [word.word.strip(",.") for word in timed.words][-4:] == ["do", "for", "your", "country"]
 
 
 def test_silence_has_no_words(running: Service) -> None:

@@ -117,6 +117,7 @@ class Worker:
             mtime_ns=more.pop("mtime_ns", status.st_mtime_ns),
             resume=more.pop("resume", ()),
             solo=more.pop("solo", False),
+            urgent=more.pop("urgent", False),
             options=Options(**more),
         )
         self.say(job)
@@ -297,6 +298,38 @@ def test_a_pause_stops_at_the_next_window(start: Callable[..., Any]) -> None:
         assert isinstance(decode(worker._channel.recv_bytes()), Busy)
     worker.say(Pause(paused=False))
     assert isinstance(worker.end_of(1), Result)
+
+
+def test_what_is_urgent_is_done_in_a_pause(start: Callable[..., Any]) -> None:
+    """Batch work beside it is not."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.listen(Progress)
+    worker.job("b.wav", 2, noise(1, 2), urgent=True)
+    assert isinstance(worker.end_of(2), Result)
+    for _ in range(10):
+        worker.step()
+    assert not [each for each in worker.heard if isinstance(each, Result) and each.file_id == 1]
+    worker.say(Pause(paused=False))
+    assert isinstance(worker.end_of(1), Result)
+
+
+def test_what_is_urgent_does_not_wait_for_files_of_another_model(start: Callable[..., Any]) -> None:
+    """They are given back, as they would go on for hours; even in a pause."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.listen(Progress)
+    worker.job("b.wav", 2, noise(1, 2), urgent=True, model="base.en")
+    assert worker.end_of(1).kind == "returned"
+    assert worker.end_of(2).model == "base.en"
+
+
+def test_what_is_urgent_starts_before_what_waits(start: Callable[..., Any]) -> None:
+    """In the order in which it came; here each runs alone."""
+    worker = start()
+    for file_id, urgent in enumerate((False, False, True, True), start=1):
+        worker.job(f"{file_id}.wav", file_id, noise(1, file_id), solo=True, urgent=urgent)
+    assert [each.file_id for each in worker.listen(Result, 4)] == [3, 4, 1, 2]
 
 
 def test_a_drain_gives_everything_back(start: Callable[..., Any]) -> None:

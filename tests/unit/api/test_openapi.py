@@ -47,6 +47,10 @@ def test_it_shows_the_routes_of_the_contract(schema: dict[str, Any]) -> None:
         "POST /resume",
         "POST /login",
         "POST /logout",
+        "POST /v1/audio/transcriptions",
+        "POST /v1/audio/translations",
+        "GET /v1/models",
+        "GET /v1/models/{model}",
     }
 
 
@@ -58,8 +62,9 @@ def test_it_promises_problems_and_no_422(schema: dict[str, Any]) -> None:
         }
         assert "422" not in refusals, name
         assert refusals, name
+        media_type = "application/json" if " /v1/" in name else MEDIA_TYPE
         for shown in refusals.values():
-            assert shown["content"].keys() == {MEDIA_TYPE}, name
+            assert shown["content"].keys() == {media_type}, name
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
@@ -81,6 +86,14 @@ def test_it_shows_the_body_that_is_checked(schema: dict[str, Any]) -> None:
     assert body["properties"].keys() == Submission.model_fields.keys()
     assert "default" not in body["properties"]["model"]
     assert body["additionalProperties"] is False
+
+
+def test_it_shows_the_form_that_openais_clients_send(schema: dict[str, Any]) -> None:
+    """With the file, and brackets where they send them."""
+    shown = operations(schema)["POST /v1/audio/transcriptions"]["requestBody"]["content"]
+    form = shown["multipart/form-data"]["schema"]
+    assert form["required"] == ["file", "model"]
+    assert {"file", "model", "timestamp_granularities[]", "stream"} <= form["properties"].keys()
 
 
 def test_every_operation_is_described(schema: dict[str, Any]) -> None:

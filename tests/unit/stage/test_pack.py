@@ -268,3 +268,24 @@ def test_a_file_that_left_is_not_served() -> None:
     packer.add(gone)
     packer.remove(gone)
     assert packed(packer, 4) == []
+
+
+def test_what_is_urgent_joins_before_all_others_and_waits_for_no_group() -> None:
+    """Somebody waits for it: one free slot of sixteen is enough."""
+    packer = packer_of(track(*(clip(number) for number in range(9))))
+    first, second = track(clip(0), clip(1)), track(clip(0))
+    packer.add(first, urgent=True)
+    packer.add(second, urgent=True)
+    assert packed(packer, 1, 16, coming=True) == [(first, 0)]
+    assert [file for file, _ in packed(packer, 4)][:2] == [second, first]
+    packer.remove(first)
+    packer.remove(second)
+    assert len(packed(packer, 4)) == 4
+
+
+def test_only_what_is_urgent_joins_while_batch_work_is_paused() -> None:
+    urgent = track(clip(0))
+    packer = packer_of(track(clip(0)))
+    packer.add(urgent, urgent=True)
+    assert [row.track for row in packer.rows(4, 4, more_coming=False, only_urgent=True)] == [urgent]
+    assert packer.rows(4, 4, more_coming=False, only_urgent=True) == []
