@@ -85,6 +85,10 @@ READS: list[Callable[[TaskStore, str], object]] = [
     lambda store, _: store.open_epoch(),
     lambda store, _: store.suspect_waits(),
     lambda store, task: store.add_files(task, [], instead_of=[1, 2]),
+    lambda store, _: store.due(0.0, 10, besides=[1], not_to=["http://a"]),
+    lambda store, task: store.callbacks(task),
+    lambda store, _: store.delivered(1),
+    lambda store, _: store.give_up(1, "", refused=True),
 ]
 
 
@@ -112,6 +116,13 @@ def test_a_commit_touches_only_its_own_path(
     plan = plans(commit)
     assert "SEARCH file USING INDEX uq_file_source (path=?)" in plan
     assert scans(plan) == []
+
+
+def test_what_is_due_comes_from_its_index_without_a_sort(plans: Plans, store: TaskStore) -> None:
+    """A receiver that was down for days may have a hundred thousand messages."""
+    plan = plans(lambda: store.due(0.0, 10, besides=[1], not_to=["http://a"]))
+    assert [step.rpartition("(")[2] for step in plan] == ["next_at<?)", "next_at>?)"]
+    assert all(step.startswith("SEARCH delivery USING INDEX ix_delivery_pending") for step in plan)
 
 
 def test_the_newest_tasks_come_from_their_index_without_a_sort(plans: Plans, store: TaskStore) -> None:
