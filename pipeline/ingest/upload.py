@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 PLACE = (b".whisper", b"uploads")
 MAX_FILES = 10_000
+MAX_DEPTH = 16  # a name of two thousand folders would cost more than its bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _NOT_A_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.ELOOP})
@@ -58,6 +59,8 @@ class Uploads:
     def locate(self, dirname: str | bytes) -> bytes:
         """Return where a new directory of this name would lie. Raises BadPathError; ConflictError where one does."""
         path = beneath.canonical(self._root, beneath.clean(dirname))
+        if path.count(b"/") >= MAX_DEPTH:
+            raise BadPathError(f"{display(path)!r} lies more than {MAX_DEPTH} folders deep")
         if os.path.lexists(beneath.join(self._root, path)):
             raise _exists(path)
         if is_kept_out(self._root, path):
@@ -184,6 +187,8 @@ def media_path(filename: bytes) -> bytes:
     except BadPathError as error:
         raise BadPathError(f"{shown!r} must be relative, without '..' or NUL") from error
     parts = path.split(b"/")
+    if len(parts) > MAX_DEPTH:
+        raise BadPathError(f"{shown!r} lies more than {MAX_DEPTH} folders deep")
     if b"\\" in path:
         raise BadPathError(f"{shown!r} holds a backslash; give '/' between folders")
     if any(is_ignored(part) for part in parts):

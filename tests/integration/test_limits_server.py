@@ -33,9 +33,11 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
 @pytest.fixture(scope="module")
 def port(core: Core) -> Iterator[int]:
     app = create_app(core, root_path="/")
-    server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=Connection, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    )
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         yield listener.getsockname()[1]
         server.should_exit = True
@@ -175,9 +177,11 @@ def test_requests_over_the_rate_are_told_when_to_come_again(core: Core) -> None:
     """429 as problem+json; probes are not counted."""
     told = Settings(workdir=Path("unused"), rate_limit="3/minute")
     app = create_app(core, root_path="/", settings=told)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         port = listener.getsockname()[1]
         statuses = [ask(port, "/monitoring")[0] for _ in range(5)]

@@ -50,10 +50,11 @@ def served(workdir: Path, **settings: Any) -> Iterator[tuple[Core, int]]:
             http=Connection,
             log_config=None,
             access_log=False,
+            timeout_graceful_shutdown=1,
         )
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         yield core, listener.getsockname()[1]
         server.should_exit = True

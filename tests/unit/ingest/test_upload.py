@@ -147,7 +147,7 @@ def test_a_directory_that_appears_in_the_last_moment_is_not_replaced(
     assert shown(root) == {"talks", "talks/theirs.mp3"}
 
 
-@pytest.mark.parametrize("dirname", ["", "/etc/x", "../x", "a/../../x", "a\0b"])
+@pytest.mark.parametrize("dirname", ["", "/etc/x", "../x", "a/../../x", "a\0b", "a/" * 1000 + "b"])
 def test_a_dirname_that_leaves_the_workdir_is_refused(uploads: Uploads, dirname: str) -> None:
     """By its text."""
     with pytest.raises(BadPathError):
@@ -195,6 +195,7 @@ def test_a_dirname_that_nobody_would_look_into_is_refused(root: Path, uploads: U
         *(b"", b".", b"..", b"/etc/a.mp3", b"../a.mp3", b"tape/../../a.mp3", b"a\0.mp3", b".a.mp3"),
         *(b".git/a.mp3", b"@eaDir/a.mp3", b"a.mp3.part", b"~$a.mp3", b"notes.txt", b"a", b"tape\\a.mp3"),
         *(b".nowhisper", b"whisper.toml", b"transcription-status.json", b"a" * 300 + b".mp3"),
+        b"a/" * 1000 + b"a.mp3",
     ],
 )
 def test_a_hostile_or_useless_file_name_is_refused(root: Path, uploads: Uploads, name: bytes) -> None:
