@@ -52,14 +52,36 @@ def test_making_it_leaves_one_that_is_there(path: Path) -> None:
     assert len(file.read(path)) == 1
 
 
+class Slow(threading.Thread):
+    """Adds a key, and takes as long as it is let."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(target=file.change, args=(path, self._edit))
+        self.holds, self.may_end = threading.Event(), threading.Event()
+        self._key = make(name)
+        self.start()
+
+    def _edit(self, known: file.Keys) -> file.Keys:
+        self.holds.set()
+        assert self.may_end.wait(10)
+        return (*known, self._key)
+
+
 def test_changes_made_at_once_are_all_kept(path: Path) -> None:
-    """Whoever waits for the lock reads what the one before has written."""
-    adding = [threading.Thread(target=add, args=(path, make(f"key {number}"))) for number in range(16)]
-    for each in adding:
-        each.start()
-    for each in adding:
-        each.join()
-    assert len(file.read(path)) == 16
+    """One waits for the other, also where the file that it waited for has been replaced by a third."""
+    first = Slow(path, "first")
+    assert first.holds.wait(10)
+    second = Slow(path, "second")
+    assert not second.holds.wait(0.2)
+    first.may_end.set()
+    assert second.holds.wait(10)
+    third = Slow(path, "third")
+    third.may_end.set()
+    assert not third.holds.wait(0.2)
+    second.may_end.set()
+    for each in (first, second, third):
+        each.join(10)
+    assert [key.name for key in file.read(path)] == ["first", "second", "third"]
 
 
 def test_it_is_whole_at_every_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
