@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from api.audio.spool import Spool
+from api.condition import notes_on_keys
 from api.feed import Feed, encode
 from api.forgetting import forget
-from api.keys.exposure import warning
 from api.keys.ring import Ring
 from api.live import Live
 from api.metrics.figures import Figures
@@ -123,7 +123,7 @@ class Core:
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
         if self._unattended:
-            for note in filter(None, (self.place.note, self.database.note, *self._notes_on_keys())):
+            for note in filter(None, (self.place.note, self.database.note, *notes_on_keys(self))):
                 logger.warning("%s", note)
             self.uploads.sweep()
             if self.settings.watch:
@@ -225,42 +225,6 @@ class Core:
         self.rescan.request()
         self._wake()
 
-    def problems(self) -> list[str]:
-        """Say why work cannot be accepted and done right now; nothing when it can."""
-        found = ["the service is stopping"] if self.draining else []
-        if self.intake.suspended:
-            found.append(self.intake.suspended)
-        if trouble := self.holding.trouble or self.dispatch.trouble:
-            found.append(trouble)
-        stages = self.dispatch.stages
-        if not any(stage.phase in ("ready", "idle") for stage in stages):
-            found += [_describe(stage) for stage in stages] or ["the stage is starting"]
-        return found
-
-    def facts(self) -> dict[str, Any]:
-        """Say what a person who operates this wants to see beside it."""
-        return {
-            "version": VERSION,
-            "queue": {"journal": self.database.journal, "note": self.place.note or self.database.note},
-            "watch": {
-                "kind": self.watch.kind if self.settings.watch else "off",
-                "degraded": self.watch.degraded,
-            },
-            "keys": {"asked_for": self.keys is not None, "notes": self._notes_on_keys()},
-            "paused": list(self.dispatch.paused),
-            "stages": [
-                {
-                    "device": s.device,
-                    "phase": s.phase,
-                    "detail": s.detail,
-                    "fraction": s.fraction,
-                    "jobs": s.jobs,
-                }
-                | ({"figures": dict(s.figures)} if s.figures else {})
-                for s in self.dispatch.stages
-            ],
-        }
-
     # ---- inside ----
 
     def _plan_runners(self) -> list[Runner]:
@@ -278,10 +242,6 @@ class Core:
         hours = parse_work_hours(self.settings.work_hours) if self.settings.work_hours else None
         parts["pauses"] = Pauses(hours, self.intake, self.dispatch)
         return [Runner(name, part) for name, part in parts.items()]
-
-    def _notes_on_keys(self) -> list[str]:
-        exposed = warning(self.settings.host, keys=self.keys is not None)
-        return [each for each in (exposed, self.keys.trouble if self.keys else None) if each]
 
     def _make_sender(self) -> Sender:
         secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
@@ -304,8 +264,3 @@ def _quiet_seconds(settings: Settings) -> float:
     if settings.quiet_seconds is not None:
         return settings.quiet_seconds
     return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S
-
-
-def _describe(stage: Any) -> str:
-    share = "" if stage.fraction is None else f" {stage.fraction:.0%}"
-    return f"the stage on {stage.device} is {stage.phase}{share}{': ' if stage.detail else ''}{stage.detail}"

@@ -76,7 +76,8 @@ class Settings:
         None, "requests of one key, or address without one, e.g. 600/minute; default no limit"
     )
     cors_origins: str | None = setting(
-        None, "pages of these origins may use the API, e.g. https://example.org; comma list, * any; default none"
+        None,
+        "pages of these origins may use the API, e.g. https://example.org; comma list, * any; default none",
     )
     docs: bool = setting(True, "serve the OpenAPI page at /docs")
     relay_bind: str = setting("tcp://127.0.0.1:0", "where stages connect")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from api.condition import problems
 from api.metrics.flow import KINDS
 from pipeline import VERSION
 from pipeline.errors import UnavailableError
@@ -90,7 +91,7 @@ class State(Collector):
             {"version": VERSION, "model": model, "queue": self._core.database.journal},
         )
         yield _gauge(
-            "whisper_ready", "1 when work is accepted and done, as /readyz says.", not self._core.problems()
+            "whisper_ready", "1 when work is accepted and done, as /readyz says.", not problems(self._core)
         )
         yield _gauge("whisper_paused", "1 while batch work is paused.", bool(self._core.dispatch.paused))
         yield _gauge("whisper_sse_clients", "Clients that follow events now.", self._core.live.listeners)

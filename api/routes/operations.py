@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from api import condition
 from api.keys.guard import may
 from api.keys.key import Scope
 from api.openapi import body, problems
@@ -30,12 +31,12 @@ def readyz(request: Request) -> Ready | Response:
     With the reasons and what is known of the parts; where keys are asked for, to who shows one only.
     """
     core = core_of(request)
-    reasons = core.problems()
+    reasons = condition.problems(core)
     if not may(request, Scope.READ):
         return problem(503, "Not ready; a key would be told why.", code="not_ready") if reasons else Ready()
     if reasons:
-        return problem(503, "; ".join(reasons), code="not_ready", reasons=reasons, **core.facts())
-    return Ready(**core.facts())
+        return problem(503, "; ".join(reasons), code="not_ready", reasons=reasons, **condition.facts(core))
+    return Ready(**condition.facts(core))
 
 
 @router.post("/rescan")

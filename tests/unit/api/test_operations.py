@@ -31,11 +31,9 @@ def test_a_service_without_stage_is_not_ready_and_says_why(client: TestClient) -
     assert "retry-after" in answer.headers
 
 
-def test_a_service_without_problems_is_ready(
-    client: TestClient, core: Core, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_without_problems_is_ready(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """200, with the same facts."""
-    monkeypatch.setattr(core, "problems", list)
+    monkeypatch.setattr("api.condition.problems", lambda _core: [])
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["ready"]) == (200, True)
     assert "queue" in answer.json()
