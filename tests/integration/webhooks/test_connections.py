@@ -57,10 +57,14 @@ def test_each_attempt_judges_anew(rig: Rig, receiver: Receiver, names: Callable[
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
 def test_the_next_address_is_tried_where_one_does_not_answer(
-    rig: Rig, receiver: Receiver, names: Callable[..., None]
+    rig: Rig, receiver: Receiver, names: Callable[..., None], at: int
 ) -> None:
-    names(["127.0.0.9", "10.0.0.1", "127.0.0.1"])
+    """Whichever of them answers; one that may not be called is not tried."""
+    addresses = ["127.0.0.9", "10.0.0.1", "127.0.0.8"]
+    addresses.insert(at, "127.0.0.1")
+    names(addresses)
     assert rig.tell(f"http://{NAME}:{receiver.port}/").state == "delivered"
 
 
