@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pipeline.ingest.beneath import Look
 
-MOVED_S = 0.5  # from the first look at a file moved in to the one that confirms it
+MOVED_S = 0.3  # from the first look at a file moved in to the one that confirms it
 CLOSED_S = 1.0  # after its writer closed it
 LOOKS = 3
 
@@ -37,7 +37,7 @@ class Settle:
 
     A file is ready when its size, mtime, ctime and inode
     - are the same over at least 3 looks that span the quiet time, or
-    - are the same in one look at least 0.5 s after the first, where an event said that it was moved in, or
+    - are the same in one look at least 0.3 s after the first, where an event said that it was moved in, or
     - are the same in one look at least 1 s after the first, where an event said that its writer closed it;
     and nobody has it open for writing, where that can be asked: a refused read lease vetoes all three, and the wait
     begins anew. Any change begins it anew as well, and takes the event's word away. It never gives up.
