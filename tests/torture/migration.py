@@ -181,9 +181,7 @@ def _of_the_dead(rig: Rig, way: Way) -> Iterator[Finding]:
     left = _look(_queue(rig), rig.folder / "look")
     if left not in (way.old, way.new):
         yield Finding("torn", f"the queue is between two schemas: {_shown(left)}")
-    if left == way.new and not _copies(rig):
-        yield Finding("lost", "it was migrated without a copy")
-    yield from _of_copies(rig, way)
+    yield from _of_copies(rig, way, migrated=left == way.new)
 
 
 def _of_the_next(rig: Rig, way: Way) -> Iterator[Finding]:
@@ -191,7 +189,7 @@ def _of_the_next(rig: Rig, way: Way) -> Iterator[Finding]:
     now = _look(_queue(rig), rig.folder / "look")
     if now != way.new:
         yield Finding("stuck", f"the next start did not migrate it: {_shown(now)}")
-    yield from _of_copies(rig, way)
+    yield from _of_copies(rig, way, migrated=True)
     yield from (
         Finding("unexpected", f"{path.name} was left behind")
         for path in _queue(rig).parent.iterdir()
@@ -199,19 +197,18 @@ def _of_the_next(rig: Rig, way: Way) -> Iterator[Finding]:
     )
 
 
-def _of_copies(rig: Rig, way: Way) -> Iterator[Finding]:
+def _of_copies(rig: Rig, way: Way, *, migrated: bool) -> Iterator[Finding]:
     """Judge the copies of the old queue: to go back is to put one in its place."""
-    for path in _copies(rig):
+    copies = sorted(_queue(rig).parent.glob("*.bak"))
+    if migrated and not copies:
+        yield Finding("lost", "it was migrated without a copy")
+    for path in copies:
         if (kept := _look(path, rig.folder / "look")) != way.old:
             yield Finding("torn", f"{path.name} is not the old queue: {_shown(kept)}")
 
 
 def _queue(rig: Rig) -> Path:
     return rig.root / ".whisper" / "queue.db"
-
-
-def _copies(rig: Rig) -> list[Path]:
-    return sorted(_queue(rig).parent.glob("*.bak"))
 
 
 def _shown(queue: Queue) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture import faults, power, syscalls
+from tests.torture import faults, migration, power, syscalls
 from tests.torture.arena import Arena
 from tests.torture.faults import Orders
 from tests.torture.zygote import ROOT
 
 SEED = 7
 CUTS = 30
+DEATHS = 4
 pytestmark = pytest.mark.skipif(faults.why_not() is not None, reason=str(faults.why_not()))
 
 WORK = """
@@ -55,6 +56,17 @@ def test_broken_calls_lose_nothing_and_do_nothing_twice(arena: Arena) -> None:
     chain = syscalls.Chain(syscalls.points(arena, SEED)[0].faults[:2])
     made = syscalls.trial(arena, chain)
     assert not made.findings, str(chain)
+
+
+def test_a_migration_that_dies_leaves_the_old_queue_or_the_new_one(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few of two hundred deaths, with a few of 100,000 rows."""
+    monkeypatch.setattr(migration, "ROWS", 500)
+    deaths = migration.points(arena, SEED)[:DEATHS]
+    made = [migration.trial(arena, death) for death in deaths]
+    assert [each.struck for each in made] == [1] * DEATHS
+    assert not {each.point: each.findings for each in made if each.findings}
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
