@@ -6,6 +6,7 @@ import asyncio
 from typing import cast
 
 AT_ONCE = 50  # connections opened side by side
+LOOK_S = 0.1
 
 
 class Listener(asyncio.Protocol):
@@ -24,6 +25,7 @@ class Listener(asyncio.Protocol):
         """Count."""
         self._crowd.bytes += len(data)
         self._crowd.events += data.count(b"\nevent: ")
+        self._crowd.welcomed += data.count(b"retry: ")
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Count this too."""
@@ -35,12 +37,12 @@ class Crowd:
 
     def __init__(self, port: int, query: str = "") -> None:
         self.query = query
-        self.bytes = self.events = self.lost = 0
+        self.bytes = self.events = self.welcomed = self.lost = 0
         self._port = port
         self._lines: list[asyncio.BaseTransport] = []
 
     async def grow(self, size: int) -> None:
-        """Have so many listen."""
+        """Have so many listen, and wait until the service has begun to tell each of them."""
         loop = asyncio.get_running_loop()
         while len(self._lines) < size:
             some = min(AT_ONCE, size - len(self._lines))
@@ -48,6 +50,8 @@ class Crowd:
                 loop.create_connection(lambda: Listener(self), "127.0.0.1", self._port) for _ in range(some)
             ]
             self._lines += [transport for transport, _ in await asyncio.gather(*opening)]
+        while self.welcomed < size:  # noqa: ASYNC110 - it is looked at, nothing waits for it
+            await asyncio.sleep(LOOK_S)
 
     async def leave(self) -> None:
         """Hang up, all of them."""

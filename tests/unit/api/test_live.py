@@ -93,6 +93,25 @@ def test_who_follows_all_hears_what_happens_from_now_on(store: TaskStore) -> Non
     asyncio.run(scene())
 
 
+def test_who_comes_between_two_looks_of_the_reader_hears_nothing_from_before(store: TaskStore) -> None:
+    """Now is now."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, encode, poll_s=20 * POLL_S)
+        first = Ear(live.follow())
+        await listening(live, 1)
+        await first.hear(len(happen(store, task)))
+        ids = happen(store, task, 3)
+        second = Ear(live.follow())
+        await listening(live, 2)
+        ids += happen(store, task)
+        await first.hear(5)
+        assert await second.hear(1) == ids[-1:]
+
+    asyncio.run(scene())
+
+
 def test_who_follows_a_task_hears_of_no_other(store: TaskStore) -> None:
     """Also where what he missed is read in the table."""
     mine, other = open_task(store), open_task(store, b"other")
@@ -111,8 +130,12 @@ def test_who_follows_a_task_hears_of_no_other(store: TaskStore) -> None:
 
 
 @pytest.mark.parametrize("recent", [2, 1000], ids=["from the table", "from memory"])
-def test_who_resumes_hears_without_gap_or_repeat(store: TaskStore, recent: int) -> None:
-    """Whether what he missed is still in memory or not; while more happens."""
+def test_who_resumes_hears_without_gap_or_repeat(
+    store: TaskStore, recent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what he missed is still in memory or not; while more happens; a portion at a time."""
+    for module in ("frames", "live"):
+        monkeypatch.setattr(f"api.{module}.PORTION", 7)
     task = open_task(store)
 
     async def scene() -> None:
@@ -182,6 +205,23 @@ def test_a_task_that_has_ended_is_told_to_its_end(store: TaskStore) -> None:
     asyncio.run(scene())
 
 
+def test_an_end_that_nobody_has_read_yet_is_told(store: TaskStore) -> None:
+    """The reader looks now and then; who asks in between hears of the end before his stream ends."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, encode, poll_s=20 * POLL_S)
+        first = Ear(live.follow())
+        await listening(live, 1)
+        await first.hear(len(happen(store, task)))
+        last = store.events_kept().newest
+        store.cancel(task.id)
+        told = await hear_all(live.follow(task.id, after=last))
+        assert [each.ends for each in told] == [None, True]
+
+    asyncio.run(scene())
+
+
 def test_a_task_that_was_opened_again_goes_on(store: TaskStore) -> None:
     """Its earlier end is no end."""
     task = open_task(store)
@@ -216,11 +256,31 @@ def test_who_asks_for_events_that_are_not_kept_is_told(store: TaskStore, after: 
     asyncio.run(scene())
 
 
+def test_who_is_so_slow_that_his_events_are_gone_is_told(store: TaskStore) -> None:
+    """In the middle of it all."""
+    task = open_task(store)
+
+    async def scene() -> None:
+        live = Live(store, encode, poll_s=POLL_S, recent=2)
+        slow, quick = live.follow(), Ear(live.follow())
+        start = asyncio.ensure_future(anext(slow))
+        await listening(live, 2)
+        happen(store, task)
+        await start
+        happen(store, task, 10)
+        await quick.hear(11)
+        store.trim_events(3)
+        with pytest.raises(MissedError):
+            await hear_all(slow)
+
+    asyncio.run(scene())
+
+
 def test_nobody_is_left_waiting_when_the_service_stops(store: TaskStore) -> None:
     """Nor who comes after."""
 
     async def scene() -> None:
-        live = Live(store, encode, poll_s=POLL_S)
+        live = Live(store, encode, poll_s=60.0)
         following = asyncio.gather(*(hear_all(live.follow()) for _ in range(10)))
         await listening(live, 10)
         live.close()
