@@ -34,5 +34,5 @@ def test_a_poison_file_is_quarantined_after_two_crashes_and_the_others_finish(
     (bad,) = [file for file in answer["files"] if file["status"] == "quarantined"]
     assert (bad["path"], bad["error"]["code"]) == ("mixed/20 poison.wav", "crashed")
     log = running.log.read_text()
-    assert log.count("was killed by SIGSEGV") == 2
+    assert log.count("ERROR   the transcriber was killed by SIGSEGV") == 2
     assert log.count("transcriber started") <= 3
