@@ -438,7 +438,7 @@ def test_a_minute_does_not_wait_for_ten_hours(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its transcript takes less than three times as long as alone."""
-    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.02")
+    monkeypatch.setenv("WHISPER_FAKE_DELAY", "0.1")
     worker = start()
     worker.listen(Ready)
     taken = []

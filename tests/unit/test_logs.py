@@ -31,6 +31,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Said]]:
     """Configure the log and return what reads its lines; logging is put back after."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    for name in ("uvicorn", "uvicorn.access"):  # a server of another test keeps their lines to itself
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
 
     def begin(level: str, form: str) -> Said:
         stderr = io.StringIO()
