@@ -109,7 +109,7 @@ class User:
 
     def mend(self) -> None:
         """Copy again what a full disk, or a mount that went, has cut short."""
-        for path in self._rig.root.rglob("*.wav"):
+        for path in self._door.rglob("*.wav"):
             there = path.read_bytes()
             whole = next((raw for raw in self._slow if there != raw and there in raw), None)
             if whole is not None:
@@ -140,18 +140,18 @@ class User:
     def _somewhere(self) -> Path:
         """Return a name that was never given."""
         self._made += 1
-        folder = self._rig.root / self._chance.choice(FOLDERS)
+        folder = self._door / self._chance.choice(FOLDERS)
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{self._made}.wav"
 
     def _any(self) -> Path | None:
         busy = {path for path, writer in self._writers.items() if writer.is_alive()}
-        there = sorted(set(self._rig.root.rglob("*.wav")) - busy)
+        there = sorted(set(self._door.rglob("*.wav")) - busy)
         return self._chance.choice(there) if there else None
 
     def _name(self, path: Path) -> str:
-        return os.fsdecode(path.relative_to(self._rig.root))
+        return os.fsdecode(path.relative_to(self._door))
 
     def _away(self, path: Path) -> None:
         self.gone.add(self._name(path))
