@@ -24,7 +24,11 @@ LINGER_MS = 500  # for the Bye
 
 
 class Uplink:
-    """Sends nothing but Hello before the Welcome; what cannot be sent is dropped, as what matters is sent again."""
+    """Sends nothing but Hello before the Welcome; what cannot be sent is dropped, as what matters is sent again.
+
+    A connection that breaks is not mended but left for a new one, which begins with a Hello: what was on its way in
+    the old one may be lost, and the places that a stage offers are told in differences.
+    """
 
     def __init__(self, endpoint: str, hello: Hello, *, silence_s: float) -> None:
         self._endpoint = endpoint
@@ -48,13 +52,17 @@ class Uplink:
             (zmq.IPV6, 1),
         ):
             connection.setsockopt(option, value)
+        # ZeroMQ would mend it by itself, unseen on both sides
+        self._breaks = connection.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         connection.connect(self._endpoint)
         return connection
 
     def step(self, now: float) -> None:
-        """Introduce the stage while it is not welcome; take a new connection when the core has been silent."""
+        """Introduce the stage while it is not welcome; take a new connection when one broke or the core is silent."""
         if self._heard_at is None:
             self._heard_at = now
+        if self._breaks.poll(0):
+            self.restart(now)
         if now - self._heard_at > self._silence_s:
             if self.welcomed:
                 logger.warning("the core at %s is silent; connecting again", self._endpoint)
@@ -64,7 +72,7 @@ class Uplink:
 
     def restart(self, now: float) -> None:
         """Drop the connection for a fresh one, with a Hello to come."""
-        self.socket.close()
+        self._disconnect()
         self.socket = self._connect()
         self.rehello()
         self._heard_at = now
@@ -102,5 +110,10 @@ class Uplink:
     def close(self) -> None:
         """Say Bye and close."""
         self.send(Bye())
-        self.socket.close(linger=LINGER_MS)
+        self._disconnect(LINGER_MS)
         self._context.term()
+
+    def _disconnect(self, linger_ms: int = 0) -> None:
+        self.socket.disable_monitor()
+        self._breaks.close(linger=0)
+        self.socket.close(linger=linger_ms)

@@ -25,12 +25,16 @@ from pipeline.relay.messages import (
     Ping,
     Pong,
     Progress,
+    Ready,
     Result,
     ResultAck,
     Status,
     Welcome,
 )
 from pipeline.relay.sockets import Router
+from pipeline.stage.supervise.supervisor import Supervisor
+from tests.integration.supervisor.conftest import CHILD, QUICK
+from tests.torture.proxy import Proxy
 
 if TYPE_CHECKING:
     from tests.integration.supervisor.conftest import FakeCore
@@ -263,6 +267,25 @@ def test_a_silent_core_is_left_for_a_fresh_connection(cores: Callable[..., FakeC
     before, hello = core.identity, core.hello
     core.until(lambda: core.identity != before)
     assert hello == core.hello
+
+
+def test_a_broken_connection_is_left_for_a_new_one_and_all_is_said_again(core: FakeCore) -> None:
+    """What was on its way in it is lost: the places that the stage offers, for one, and nobody would know."""
+    proxy = Proxy(int(core.router.endpoint.rpartition(":")[2]))
+    core.supervisor.close()
+    core.heard.clear()
+    core.supervisor = Supervisor(proxy.endpoint, "cpu", CHILD, timings=QUICK)
+    core.welcome()
+    core.until(lambda: any(isinstance(each, Ready) and each.credit for each in core.heard))
+    before, offered = core.identity, sum(each.credit for each in core.heard if isinstance(each, Ready))
+    core.heard.clear()
+    proxy.truncate()
+    core.say(Ping())
+    core.welcome()
+    assert core.identity != before
+    assert core.hear(Ready).credit == offered
+    assert core.hear(Status).phase == "ready"
+    proxy.close()
 
 
 def test_another_version_ends_the_stage(core: FakeCore) -> None:
