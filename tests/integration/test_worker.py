@@ -448,7 +448,7 @@ def test_a_minute_does_not_wait_for_ten_hours(
     worker.job("1.wav", 1, noise(60, 1), language="en")
     assert isinstance(worker.end_of(1), Result)
     meanwhile = [each for each in worker.heard[before:] if isinstance(each, Progress) and each.file_id == 9]
-    assert sum(len(each.windows) for each in meanwhile) < 200
+    assert sum(len(each.windows) for each in meanwhile) < 50
 
 
 def test_a_long_file_leaves_room_for_other_jobs(
