@@ -11,9 +11,11 @@ import limits
 from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
+from starlette.datastructures import Headers
 
 from api.keys.guard import caller
 from api.problems import SlowError, TooLargeError, TooManyError
+from api.requests import declared
 from pipeline.errors import BadOptionsError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Bodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, its body watched: what is too much is raised where the body is read."""
         if scope["type"] == "http":
-            receive = _Body(receive, self._max_bytes, _declared(scope)).receive
+            receive = _Body(receive, self._max_bytes, declared(Headers(scope=scope))).receive
         await self._app(scope, receive, send)
 
 
@@ -75,12 +77,6 @@ class _Body:
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise TooLargeError(f"the body is larger than {self._max_bytes} bytes (--max_upload_bytes)")
-
-
-def _declared(scope: Scope) -> int:
-    """Return the length that a request declares; 0 where it declares none."""
-    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return int(value) if value.isdigit() else 0
 
 
 class Rate:

@@ -13,6 +13,8 @@ from api.schemas import Forget, Login, Submission
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
     from api.service import Core
 
 MAX_BODY = 2**20
@@ -24,6 +26,12 @@ def core_of(request: Request) -> Core:
     """Return the core this app answers for."""
     core: Core = request.app.state.core
     return core
+
+
+def declared(headers: Headers) -> int:
+    """Return how many bytes a request says that its body has; 0 where it does not say."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 async def same_origin(request: Request) -> None:
@@ -71,8 +79,7 @@ async def _checked(request: Request, model: type[M], advice: str) -> M:
 async def _read(request: Request) -> bytes:
     """Return the whole body; TooLargeError as soon as it is known to exceed MAX_BODY."""
     too_large = TooLargeError(f"the body is larger than {MAX_BODY} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_BODY:
+    if declared(request.headers) > MAX_BODY:
         raise too_large
     body = bytearray()
     async for chunk in request.stream():

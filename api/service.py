@@ -175,10 +175,14 @@ class Core:
 
     def receive(self, coming: int) -> Recording:
         """Begin to take in a recording of about so many bytes that its client waits for. Raises UnavailableError."""
+        self.require_open()
+        return self.spool.begin(coming)
+
+    def require_open(self) -> None:
+        """See that what a client sends can be taken in. Raises UnavailableError."""
         self._refuse_when_draining()
         if trouble := self.intake.suspended or self.holding.trouble:
             raise UnavailableError(trouble)
-        return self.spool.begin(coming)
 
     def listen(self, recording: Recording, options: Mapping[str, Any], call: Call) -> None:
         """Transcribe what a client sent before all batch work, and tell it. Raises UnavailableError while draining."""

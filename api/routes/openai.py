@@ -20,7 +20,7 @@ from api.audio.pieces import Pieces
 from api.audio.shapes import TRANSCRIPT, Model, ModelList, form_body, refusals
 from api.audio.waiting import Heard, Waiting
 from api.multipart import Multipart
-from api.requests import core_of
+from api.requests import core_of, declared
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _described(name: str) -> Model:
 async def _answer(request: Request, form: type[TranslationForm]) -> Response:
     core = core_of(request)
     async with AsyncExitStack() as stack:
-        recording = await stack.enter_async_context(_spooled(core, _declared(request)))
+        recording = await stack.enter_async_context(_spooled(core, declared(request.headers)))
         with core.room.taken():
             wanted = await _receive(request, recording, form)
         waiting = Waiting(recording.name, recording.filename or "")
@@ -114,11 +114,6 @@ async def _receive(request: Request, recording: Recording, form: type[Translatio
     if recording.filename is None:
         raise FieldError("file: it is missing; send the recording as a file of this name", "file")
     return asked(form, body.fields, core_of(request).settings.options.model)
-
-
-def _declared(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else 0
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from api.multipart import Multipart
 from api.openapi import problems, upload_body
 from api.problems import explain
-from api.requests import core_of
+from api.requests import core_of, declared
 from api.routes.transcription import reference
 from api.schemas import Submission, TaskRef
-from pipeline.errors import UnavailableError, UsageError
+from pipeline.errors import UsageError
 from pipeline.languages import closest
 from pipeline.options import POST_NAMES, parse_named
 from pipeline.tasks import Source
@@ -39,7 +39,7 @@ async def upload(request: Request, response: Response) -> TaskRef:
     Files are sent as `files`, each under its name or its path below that directory.
     """
     core = core_of(request)
-    _require_open(core)
+    core.require_open()
     with core.room.taken():
         task = await _stored(request, core)
     answer = reference(request, task)
@@ -48,7 +48,7 @@ async def upload(request: Request, response: Response) -> TaskRef:
 
 
 async def _stored(request: Request, core: Core) -> Task:
-    received = await run_in_threadpool(core.uploads.begin, _declared(request))
+    received = await run_in_threadpool(core.uploads.begin, declared(request.headers))
     try:
         form = Multipart(request.headers.get("content-type", ""), received, files=FILES)
         async for chunk in request.stream():
@@ -72,7 +72,7 @@ def _submit(core: Core, received: Upload, form: Multipart) -> Task:
     options = parse_named(wanted.named(), allowed=POST_NAMES)
     if not received.files:
         raise UsageError(f"no file was sent; send recordings as {FILES!r}")
-    _require_open(core)
+    core.require_open()
     if wanted.callback_url:
         core.addresses.check(str(wanted.callback_url))  # before anything is stored
     path = core.uploads.locate(wanted.dirname)
@@ -106,15 +106,3 @@ def _checked(fields: list[tuple[str, str]]) -> Submission:
         return Submission.model_validate_strings(given, strict=False)
     except ValidationError as error:
         raise UsageError(explain(error.errors(), known)) from error
-
-
-def _require_open(core: Core) -> None:
-    """See that what is sent can be taken in. Raises UnavailableError."""
-    trouble = "the service is stopping" if core.draining else core.intake.suspended or core.holding.trouble
-    if trouble:
-        raise UnavailableError(trouble)
-
-
-def _declared(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else 0
