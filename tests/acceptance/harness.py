@@ -23,6 +23,18 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 
 
+def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program on a workdir to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | env,
+    )
+
+
 def free_port() -> int:
     """Return a port nobody listens on."""
     with socket.socket() as probe:

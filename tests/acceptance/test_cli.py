@@ -13,19 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import ROOT, Service, tone, until
-
-
-def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the program on a workdir to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | env,
-    )
+from tests.acceptance.harness import ROOT, Service, run, tone, until
 
 
 def transcribe(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.acceptance.harness import ROOT, Service, tone, until
-
-
-def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the program on a workdir to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | env,
-    )
+from tests.acceptance.harness import Service, run, tone, until
 
 
 def test_keys_come_and_go_while_the_service_runs_and_its_own_command_line_needs_none(

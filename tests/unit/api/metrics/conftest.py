@@ -15,7 +15,7 @@ from pipeline.tasks import FileState, Fingerprint, MediaFile, Source
 
 
 class Clock:
-    """Seconds since the epoch, as the rows show them."""
+    """Seconds, which go when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -11,23 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from api.metrics.http import Measured, Requests
 from api.mounting import Mounted
+from tests.unit.api.metrics.conftest import Clock
 
 LATENCY = "http_request_duration_seconds"
-
-
-class Clock:
-    """Seconds, as many as a route says that it took."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
