@@ -49,11 +49,15 @@ class Offers:
         return taken
 
     def step_urgent(self, now: float) -> list[Held]:
-        """Lease spooled recordings alone, one to each worker in turn, also to those that asked for nothing more."""
+        """Lease spooled recordings alone, one to each worker in turn, also to those that asked for nothing more.
+
+        Suspects too: a worker gives back what is not urgent for one, so that no client waits for long files, or
+        for the end of a pause.
+        """
         taken: list[Held] = []
         for link in self._in_turn():
             if link.credit > -BEYOND and not any(held.solo for held in self._board.of(link)):
-                taken += self._take(link, self._store.lease(link.worker, 1, solo=False, urgent=True), now)
+                taken += self._take(link, self._store.lease(link.worker, 1, urgent=True), now)
         return taken
 
     def _in_turn(self) -> list[Link]:

@@ -324,6 +324,18 @@ def test_what_is_urgent_does_not_wait_for_files_of_another_model(start: Callable
     assert worker.end_of(2).model == "base.en"
 
 
+def test_what_is_urgent_and_must_run_alone_does_not_wait_for_files_of_hours(
+    start: Callable[..., Any],
+) -> None:
+    """They are given back as well; in a pause they would not end at all."""
+    worker = start(paused=True)
+    worker.job("a.wav", 1, noise(1))
+    worker.listen(Progress)
+    worker.job("b.wav", 2, noise(1, 2), urgent=True, solo=True)
+    assert worker.end_of(1).kind == "returned"
+    assert isinstance(worker.end_of(2), Result)
+
+
 def test_what_is_urgent_starts_before_what_waits(start: Callable[..., Any]) -> None:
     """In the order in which it came; here each runs alone."""
     worker = start()

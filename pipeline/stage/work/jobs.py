@@ -71,8 +71,9 @@ class Jobs:
         return self._waiting.popleft()
 
     def in_the_way(self, model: str | None) -> list[Job]:
-        """Return the jobs in flight on this model for which an urgent job of another model should not wait."""
-        waits = self._waiting and self._waiting[0].urgent and self._waiting[0].options.model != model
+        """Return the jobs in flight for which an urgent job should not wait: one of another model, or a suspect."""
+        first = self._waiting[0] if self._waiting else None
+        waits = first and first.urgent and (first.solo or first.options.model != model)
         return [flight.job for flight in self.flights.values() if not flight.job.urgent] if waits else []
 
     @property

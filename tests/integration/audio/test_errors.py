@@ -57,10 +57,14 @@ def test_what_is_no_recording_is_a_bad_request(client: openai.OpenAI, content: b
 def test_a_recording_that_kills_the_stage_twice_is_a_bad_request(
     client: openai.OpenAI, bench: Bench, tmp_path: Path
 ) -> None:
-    """Nor does it take others along."""
+    """Nor does it take others along, or wait for the end of a pause."""
     deadly = _wav(tmp_path / "deadly.wav", fake.marked(fake.CRASH).tobytes())
-    with pytest.raises(openai.BadRequestError, match="the transcriber"):
-        client.audio.transcriptions.create(model="whisper-1", file=deadly)
+    bench.core.pause()
+    try:
+        with pytest.raises(openai.BadRequestError, match="the transcriber"):
+            client.audio.transcriptions.create(model="whisper-1", file=deadly)
+    finally:
+        bench.core.resume()
     assert bench.is_clean
 
 

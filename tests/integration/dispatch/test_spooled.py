@@ -152,6 +152,21 @@ def test_a_second_crash_is_told(stage: FakeStage, client: Client) -> None:
     assert client.problem == Problem(code="code", message="words")
 
 
+def test_a_second_try_waits_neither_for_batch_work_nor_for_the_end_of_a_pause(
+    bench: Bench, stage: FakeStage
+) -> None:
+    """Its stage lets nothing run beside it."""
+    bench.add()
+    assert not stage.take().urgent
+    bench.dispatch.pause("user")
+    client = admit(bench, PATH)
+    stage.say(failed(stage.take(), "crash"))
+    stage.hear(ResultAck)
+    assert client.problem is None
+    again = stage.take()
+    assert (again.path, again.solo, again.urgent) == (PATH, True, True)
+
+
 @pytest.mark.usefixtures("client")
 def test_one_that_is_withdrawn_is_dropped_by_its_stage(bench: Bench, stage: FakeStage) -> None:
     job = stage.take()
@@ -173,7 +188,7 @@ def test_nobody_waits_for_a_stage_that_has_given_up(
     bench: Bench, stage: FakeStage, client: Client, tmp_path: Path
 ) -> None:
     """No weights, no FFmpeg: who waits is told, and who comes is not taken in."""
-    room = Room(at_once=1, kept_free=0)
+    room = Room(kept_free=0)
     spool = Spool(tmp_path, bench.store, bench.dispatch._calls, bench.dispatch, room)
     stage.say(Status(phase="failed", detail="no weights"))
     bench.until(lambda: any(each.phase == "failed" for each in bench.dispatch.stages))
