@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from tests.acceptance.harness import ROOT, Service, free_port, tone, until
 from tests.integration.webhooks.receiver import Receiver, status
 
 LOCAL = ("--callback_allow", "127.0.0.1", "--no_vad")
+HOUR_S = 3600.0
+LONGEST_SECOND_WAIT_S = 361.0  # five minutes and a fifth
 NEVER = "http://169.254.169.254/latest/meta-data"
 
 
@@ -34,6 +37,19 @@ def documented(tmp_path: Path) -> Path:
     program = tmp_path / "receiver.py"
     program.write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0])
     return program
+
+
+class Clock:
+    """The wall clock of a service: off by so many seconds from ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(bytes(8))
+        self.env = {"PYTHONPATH": str(Path(__file__).with_name("clock")), "CLOCK": str(path)}
+
+    def set(self, seconds: float) -> None:
+        with self._path.open("r+b") as file:  # in place: others have it mapped
+            file.write(struct.pack("d", seconds))
 
 
 def secret(service: Service) -> Path:
@@ -90,6 +106,35 @@ def test_what_was_on_its_way_when_the_core_died_comes_after_the_next_start(
         assert (said["type"], said["task_id"]) == ("task.completed", task)
     assert running.task(task)["callbacks"][0]["url"] == f"http://127.0.0.1:{receiver.port}/hook"
     assert "hidden" not in running.log.read_text()
+
+
+def test_a_receiver_that_is_down_for_an_hour_hears_of_it_though_the_core_was_killed_meanwhile(
+    service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """As soon as the plan has an attempt and it is up; signed at that time."""
+    clock = Clock(tmp_path / "clock")
+    clock.set(-HOUR_S - LONGEST_SECOND_WAIT_S)
+    running = service(*LOCAL, "--quiet_seconds", "0.1", env=clock.env).start()
+    receiver = Receiver(port=free_port())
+    tone(running.workdir / "talks" / "one.wav", 1, 414)
+    task = running.post("talks", callback_url=receiver.url)
+
+    def stands(state: str, attempts: int) -> bool:
+        (callback,) = running.task(task)["callbacks"]
+        return bool((callback["state"], callback["attempts"]) == (state, attempts))
+
+    until(lambda: stands("pending", 1), 60)
+    running.kill()
+    clock.set(-LONGEST_SECOND_WAIT_S)
+    running.start(ready=False)
+    until(lambda: stands("pending", 2))
+    receiver.start()
+    clock.set(0.0)
+    until(lambda: stands("delivered", 3))
+    receiver.stop()
+    (message,) = receiver.requests
+    said = Webhook(secret(running).read_text().strip()).verify(message.body, message.headers)
+    assert (said["type"], said["task_id"]) == ("task.completed", task)
 
 
 def test_an_address_that_can_never_be_called_is_refused_at_once(
