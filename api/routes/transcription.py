@@ -34,7 +34,7 @@ def submit(
         parse_named(wanted.named(), allowed=POST_NAMES),
         include=wanted.include,
         exclude=wanted.exclude,
-        priority=wanted.priority,
+        priority=wanted.priority if "priority" in wanted.model_fields_set else None,
         force=wanted.force,
         callback_url=wanted.callback_url and str(wanted.callback_url),
     )
@@ -43,7 +43,7 @@ def submit(
     return answer
 
 
-@router.delete("/{task_id}", responses=problems(404, 409))
+@router.delete("/{task_id}", responses=problems(404, 409, 503))
 def cancel(request: Request, task_id: str) -> TaskRef:
     """Cancel a task; files already done stay."""
     return reference(request, core_of(request).cancel(task_id))
@@ -56,7 +56,9 @@ def retry(request: Request, task_id: str) -> TaskRef:
 
 
 @router.get(
-    "/{task_id}/files/{path:path}", response_class=Response, responses=problems(400, 404, 409) | TRANSCRIPT
+    "/{task_id}/files/{path:path}",
+    response_class=Response,
+    responses=problems(400, 404, 409, 503) | TRANSCRIPT,
 )
 def download(
     request: Request, task_id: str, path: str, query: Annotated[TranscriptQuery, Query()]

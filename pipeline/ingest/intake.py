@@ -107,7 +107,7 @@ class Intake:
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        priority: int = 0,
+        priority: int | None = None,
         force: bool = False,
         callback_url: str | None = None,
     ) -> Task:

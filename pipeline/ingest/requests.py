@@ -12,7 +12,7 @@ from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import FolderOptions
 from pipeline.ingest.ignore import is_media
 from pipeline.ingest.judge import Verdict
-from pipeline.ingest.placing import EXCLUDE, FORCE, INCLUDE, new_file, selects
+from pipeline.ingest.placing import EXCLUDE, FORCE, INCLUDE, named_of, new_file, selects
 from pipeline.ingest.scan import Found, is_kept_out, is_readable, scan
 from pipeline.options import TEXT_NAMES
 from pipeline.queue.records import NewFile
@@ -38,7 +38,7 @@ class Request:
     named: Mapping[str, Any]
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    priority: int = 0
+    priority: int | None = None  # where none was named an active task keeps its own
     force: bool = False
     callback_url: str | None = None
 
@@ -107,13 +107,14 @@ class Requests:
         plan = self._plan(request, found, written)
         task = self._store.active_at([request.path]).get(request.path)
         if task is not None:
-            self._store.change_task(
+            task = self._store.change_task(
                 task.id,
                 options=request.options or None,
-                priority=request.priority or None,
+                priority=request.priority,
                 callback_url=request.callback_url,
             )
-            self._store.add_files(task.id, self._new_files(request, plan), instead_of=plan.in_the_way)
+            files = self._new_files(plan, named_of(task), task.priority)
+            self._store.add_files(task.id, files, instead_of=plan.in_the_way)
         elif plan.new or self._is_around(request.path, plan.waiting):
             task = self._open(request, plan)
         else:
@@ -163,17 +164,17 @@ class Requests:
             request.path,
             request.source,
             request.options,
-            priority=request.priority,
+            priority=request.priority or 0,
             callback_url=request.callback_url,
-            files=self._new_files(request, plan),
+            files=self._new_files(plan, request.named, request.priority or 0),
             instead_of=plan.in_the_way,
             along=self._is_around(request.path, plan.waiting),
         )
         return task
 
-    def _new_files(self, request: Request, plan: _Plan) -> list[NewFile]:
+    def _new_files(self, plan: _Plan, named: Mapping[str, Any], priority: int) -> list[NewFile]:
         folders = FolderOptions(self._root)
-        return [new_file(each, request.named, folders, request.priority) for each in plan.new]
+        return [new_file(each, named, folders, priority) for each in plan.new]
 
     def _answer(self, request: Request, plan: _Plan, written: dict[bytes, Written | None]) -> Task:
         """Return the task that does or did it; where the queue remembers none, one that says it was done before."""

@@ -188,6 +188,30 @@ def test_a_request_inside_an_active_task_takes_unstarted_files_along(
     assert post("a/b").id == inner.id
 
 
+def test_a_file_that_a_request_finds_in_an_active_task_is_done_as_that_task_is(
+    post: Callable[..., Task], put: Callable[..., bytes], store: TaskStore
+) -> None:
+    """As one that the watcher finds: what was named before holds for it too, unless it is named anew."""
+    put("a/x.mp3")
+    task = post("a", {"language": "fr"}, priority=3)
+    put("a/y.mp3")
+    assert post("a", {"task": "translate"}).id == task.id
+    wanted = ({"language": "fr", "task": "translate"}, 3)
+    assert [(row.options, row.priority) for row in store.files(task.id).rows] == [wanted, wanted]
+
+
+def test_a_priority_of_zero_is_one_that_was_named(
+    post: Callable[..., Task], put: Callable[..., bytes], store: TaskStore
+) -> None:
+    """What was put before others can be put back; who names none changes none."""
+    put("a/x.mp3")
+    task = post("a", priority=3)
+    for named, priority in ((None, 3), (0, 0)):
+        post("a", priority=named)
+        assert store.task(task.id).priority == priority
+        assert [row.priority for row in store.files(task.id).rows] == [priority]
+
+
 @pytest.mark.parametrize("well", [True, False])
 def test_a_task_whose_files_all_went_along_ends_as_they_do(
     intake: Intake,
