@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Security
 
 from api.headers import SafeHeaders, parse_origins, share_with
 from api.keys.guard import ask_for_keys, guard, recognise
-from api.limits import Bodies, Rate, counted
+from api.limits import Bodies, Rate, Turns, counted
 from api.metrics.http import Measured
 from api.mounting import Mounted, normalise
 from api.problems import answer_with_problems
@@ -62,6 +62,7 @@ def create_app(
     answer_with_problems(app)
     ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
+    app.state.turns = Turns(settings.max_uploads)
     for routes in (upload, transcription, events, monitoring, openai, operations, metrics, login):
         app.include_router(routes.router)
     if settings.docs:

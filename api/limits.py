@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import anyio
 import limits
 from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
 from limits.aio.storage import MemoryStorage
@@ -16,14 +18,17 @@ from starlette.datastructures import Headers
 from api.keys.guard import caller
 from api.problems import SlowError, TooLargeError, TooManyError
 from api.requests import declared
-from pipeline.errors import BadOptionsError
+from pipeline.errors import BadOptionsError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IDLE_S = 60.0  # between two pieces of a body
 GRACE_S = 60.0  # for a body of any size; then MIN_RATE counts, over all the time spent waiting for it
 MIN_RATE = 500  # bytes a second, as Apache's mod_reqtimeout has it: slower is no line, but an attack
+TURN_S = 20.0  # that a client waits before it may send; a proxy waits for a minute
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # what machines ask for by the clock
 
 
@@ -77,6 +82,28 @@ class _Body:
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise TooLargeError(f"the body is larger than {self._max_bytes} bytes (--max_upload_bytes)")
+
+
+class Turns:
+    """Lets so many clients send recordings at once; others wait a while for their turn, their bodies unread."""
+
+    def __init__(self, at_once: int) -> None:
+        self._places = anyio.Semaphore(max(0, at_once))
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Hold one of the places. Raises UnavailableError where none was free in time."""
+        try:
+            with anyio.fail_after(TURN_S):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise UnavailableError(
+                "as many clients as --max_uploads allows are sending; try again"
+            ) from error
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 class Rate:

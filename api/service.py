@@ -83,7 +83,7 @@ class Core:
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()
         root, output_dir = settings.workdir, settings.output_dir
-        self.room = Room(at_once=settings.max_uploads, kept_free=settings.min_free_bytes)
+        self.room = Room(kept_free=settings.min_free_bytes)
         self.uploads = Uploads(os.fsencode(root), self.room, is_open=output_dir is None)
         self.committer = Committer(root, output_dir, VERSION)
         calls = Calls()
@@ -205,14 +205,14 @@ class Core:
 
     def forget(self, path: str) -> list[bytes]:
         """Erase outputs and memory of recordings; return the outputs. What still lies there is new to the watcher."""
-        inside = clean(self.path(path))
+        inside = self.path(path)
         erased = forget(self.store, self.committer, self.settings.workdir, inside)
         self.intake.forget(inside)
         return erased
 
-    def path(self, name: str | bytes) -> str | bytes:
-        """Return the path that a client means by a name."""
-        return name if isinstance(name, bytes) else meant(self.settings.workdir, name)
+    def path(self, name: str | bytes) -> bytes:
+        """Return the path that a client means by a name. Raises BadPathError."""
+        return clean(name) if isinstance(name, bytes) else meant(self.settings.workdir, name)
 
     def pause(self) -> None:
         """Stop batch work at the next window."""

@@ -81,7 +81,7 @@ async def _answer(request: Request, form: type[TranslationForm]) -> Response:
     core = core_of(request)
     async with AsyncExitStack() as stack:
         recording = await stack.enter_async_context(_spooled(core, declared(request.headers)))
-        with core.room.taken():
+        async with request.app.state.turns.taken():
             wanted = await _receive(request, recording, form)
         waiting = Waiting(recording.name, recording.filename or "")
         await run_in_threadpool(core.listen, recording, wanted.options, waiting)

@@ -40,7 +40,7 @@ async def upload(request: Request, response: Response) -> TaskRef:
     """
     core = core_of(request)
     core.require_open()
-    with core.room.taken():
+    async with request.app.state.turns.taken():
         task = await _stored(request, core)
     answer = reference(request, task)
     response.headers["Location"] = answer.monitoring_url

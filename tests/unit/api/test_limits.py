@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from api.limits import Rate, parse_rate
+from api.limits import Rate, Turns, parse_rate
 from api.problems import TooManyError
-from pipeline.errors import BadOptionsError
+from pipeline.errors import BadOptionsError, UnavailableError
 
 
 @pytest.mark.parametrize("text", ["100/minute", "5 per second", "10000/hour", "600/5 minutes"])
@@ -37,3 +37,28 @@ def test_each_client_has_a_rate_of_its_own() -> None:
         return refused.value.retry_after
 
     assert 3500 < asyncio.run(ask()) <= 3600
+
+
+def test_only_so_many_are_let_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one waits, and is refused only where no place comes free in time."""
+
+    async def ask() -> list[str]:
+        turns, said = Turns(1), []
+
+        async def send(name: str) -> None:
+            async with turns.taken():
+                said.append(name)
+                await asyncio.sleep(0)
+
+        async with turns.taken():
+            waiting = asyncio.create_task(send("waited"))
+            await asyncio.sleep(0)
+            assert said == []
+        await waiting
+        monkeypatch.setattr("api.limits.TURN_S", 0.01)
+        async with turns.taken():
+            with pytest.raises(UnavailableError, match="max_uploads"):
+                await send("refused")
+        return said
+
+    assert asyncio.run(ask()) == ["waited"]

@@ -6,14 +6,13 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi.testclient import TestClient
 
-from pipeline.room import Room
+from api.app import create_app
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from fastapi.testclient import TestClient
 
     from api.service import Core
 
@@ -145,10 +144,11 @@ def test_uploads_do_not_wait_for_the_quiet_time(client: TestClient, core: Core, 
 
 
 def test_more_at_once_than_allowed_is_refused_for_now(
-    client: TestClient, core: Core, dirname: str, monkeypatch: pytest.MonkeyPatch
+    core: Core, dirname: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503, and when to come again."""
-    monkeypatch.setattr(core, "room", Room(at_once=0, kept_free=0))
+    monkeypatch.setattr("api.limits.TURN_S", 0.01)
+    client = TestClient(create_app(core, root_path="/", settings=Settings(max_uploads=0)))
     answer = send(client, dirname=dirname)
     assert "max_uploads" in refused(answer, 503)
     assert int(answer.headers["retry-after"]) > 0

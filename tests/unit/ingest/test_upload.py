@@ -15,8 +15,8 @@ from pipeline.ingest.upload import Upload, Uploads
 from pipeline.room import Room
 from pipeline.tasks import display
 
-ROOMY = Room(at_once=2, kept_free=0)
-FULL = Room(at_once=2, kept_free=1 << 62)
+ROOMY = Room(kept_free=0)
+FULL = Room(kept_free=1 << 62)
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_the_disk_is_not_filled_to_the_brim(root: Path, monkeypatch: pytest.Monk
         Uploads(os.fsencode(root), FULL, is_open=True).begin()
     with pytest.raises(UnavailableError, match="nearly full"):
         Uploads(os.fsencode(root), ROOMY, is_open=True).begin(coming=1 << 62)
-    room = Room(at_once=1, kept_free=0)
+    room = Room(kept_free=0)
     received = Uploads(os.fsencode(root), room, is_open=True).begin()
     received.begin(b"a.mp3")
     monkeypatch.setattr(room, "_kept_free", 1 << 62)
@@ -276,15 +276,6 @@ def test_a_sweep_where_nothing_was_ever_uploaded_is_well(root: Path, uploads: Up
     """And makes nothing."""
     uploads.sweep()
     assert list(root.iterdir()) == []
-
-
-def test_only_so_many_are_let_in_at_once() -> None:
-    """The next one may try again once a place is free."""
-    room = Room(at_once=1, kept_free=0)
-    with room.taken(), pytest.raises(UnavailableError, match="max_uploads"), room.taken():
-        pass
-    with room.taken():
-        pass
 
 
 def test_another_disk_in_the_workdir_is_refused_before_anything_is_sent(root: Path, uploads: Uploads) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.problems import MEDIA_TYPE
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from api.service import Core
@@ -57,10 +57,9 @@ def test_no_recording_is_taken_in_while_the_queue_cannot_be_written(
     }  # fmt: skip
 
 
-def test_no_more_than_may_send_at_once_are_taken_in(client: TestClient, core: Core) -> None:
-    with ExitStack() as held:
-        for _ in range(core.settings.max_uploads):
-            held.enter_context(core.room.taken())
-        answer = client.post("/v1/audio/transcriptions", data={"model": "whisper-1"}, files=SOUND)
+def test_no_more_than_may_send_at_once_are_taken_in(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.limits.TURN_S", 0.01)
+    client = TestClient(create_app(core, root_path="/", settings=Settings(max_uploads=0)))
+    answer = client.post("/v1/audio/transcriptions", data={"model": "whisper-1"}, files=SOUND)
     assert answer.status_code == 503
     assert "max_uploads" in answer.json()["error"]["message"]
