@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Security
 
+from api.head import Heads
 from api.headers import SafeHeaders, parse_origins, share_with
 from api.keys.guard import ask_for_keys, guard, recognise
 from api.limits import Bodies, Rate, Turns, counted
@@ -58,7 +59,8 @@ def create_app(
     app.add_middleware(Bodies, max_bytes=settings.max_upload_bytes)
     share_with(app, parse_origins(settings.cors_origins or ""))
     app.add_middleware(SafeHeaders)
-    app.add_middleware(Measured)  # around all others
+    app.add_middleware(Measured)  # around all that answers
+    app.add_middleware(Heads)
     answer_with_problems(app)
     ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None
