@@ -67,9 +67,10 @@ def caller(request: Request) -> Key | None:
 
 
 def still_good(request: Request) -> bool:
-    """Tell whether the key of a request that goes on and on was revoked since."""
+    """Tell whether what a request showed that goes on and on is good still: neither revoked nor logged out."""
     key, keys = caller(request), request.app.state.keys
-    return key is None or keys.of_id(key.id) is not None
+    secret, cookie = request.state.shown
+    return key is None or (keys.of_id(key.id) if secret else _carried(request, keys, cookie)) is not None
 
 
 def may(request: Request, scope: Scope) -> bool:

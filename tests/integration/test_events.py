@@ -355,6 +355,32 @@ def test_a_stream_ends_with_the_key_it_was_opened_with(
     server.close()
 
 
+def test_a_stream_ends_when_its_browser_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a heartbeat of POST /logout; the key itself is good still."""
+    monkeypatch.setattr("api.routes.events.HEARTBEAT_S", 0.1)
+    path = tmp_path / "keys.json"
+    file.create(path)
+    key, secret = new_key("dashboard", {Scope.READ}, datetime.now(UTC))
+    file.change(path, lambda _none: (key,))
+    server = Server(tmp_path / "workdir", Ring(path))
+    with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}") as browser:
+        browser.post("/login", json={"key": secret})
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        with server.listen(Cookie=cookie) as one, server.listen(Authorization=f"Bearer {secret}") as other:
+            assert "comment" in [*itertools.islice(one, 3)][-1]
+            browser.post("/logout")
+            assert len(list(one)) < 5
+            assert [*itertools.islice(other, 3)]
+    server.close()
+
+
+def test_the_head_of_a_stream_has_an_end(shared: Server) -> None:
+    """And nobody listens afterwards."""
+    answer = httpx2.head(f"http://127.0.0.1:{shared.port}/monitoring/events", timeout=PATIENCE_S)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    shared.heard_by(0)
+
+
 def test_a_stop_waits_for_no_listener(own: Server) -> None:
     """Nor for one who does not read; his EventSource comes again by itself."""
     task = own.open_task()

@@ -105,6 +105,11 @@ def test_a_revoked_key_is_refused(
     assert "revoked" in answer.json()["detail"]
 
 
+def test_a_head_needs_the_key_that_get_needs(guarded: TestClient) -> None:
+    """What it tells is what GET would tell."""
+    assert [guarded.head(path).status_code for path in ("/monitoring", "/healthz")] == [401, 200]
+
+
 def test_a_body_is_not_read_before_the_key_is_checked(guarded: TestClient) -> None:
     """A megabyte that would be refused for itself is refused for the missing key."""
     assert guarded.post("/transcription", content=b"[" * 2**20).status_code == 401
