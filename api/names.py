@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
+from pipeline.ingest.beneath import clean
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
-def meant(root: Path, name: str) -> bytes | str:
-    r"""Return the path that a client means by `name`: itself, or the bytes that it shows where only those exist.
+def meant(root: Path, name: str) -> bytes:
+    """Return the path below the workdir that a client means: that of this name, or one that reads the same.
 
-    JSON carries text only, so an answer shows the byte FF as `\xff`; asking for what was shown must work.
+    Raises BadPathError for what is no such path.
     """
-    try:
-        shown = os.fsencode(name)
-    except UnicodeEncodeError:  # no file can have this name; who opens it says so
-        return name
-    raw = _SHOWN_BYTE.sub(lambda match: bytes([int(match[1], 16)]), shown)
-    if raw == shown or _exists(root, shown) or not _exists(root, raw):
-        return name
-    return raw
+    path = clean(name)
+    if _exists(root, path):
+        return path
+    return next((each for each in _alike(path) if _exists(root, each)), path)
+
+
+def _alike(path: bytes) -> Iterator[bytes]:
+    r"""Yield what a path may stand for.
+
+    JSON carries text only, so answers show the byte FF as `\xff`; asking for what was shown must work. And Macs write
+    accents beside their letters (NFD) where others have one character for both (NFC).
+    """
+    yield _SHOWN_BYTE.sub(lambda match: bytes([int(match[1], 16)]), path)
+    for form in ("NFC", "NFD"):
+        yield os.fsencode(unicodedata.normalize(form, os.fsdecode(path)))
 
 
 def _exists(root: Path, path: bytes) -> bool:

@@ -14,7 +14,6 @@ from api.requests import core_of
 from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
 from pipeline.errors import NotFoundError
 from pipeline.formats import rfc3339
-from pipeline.ingest.beneath import clean
 from pipeline.queue.announcing import origin
 from pipeline.queue.records import DeliveryState
 from pipeline.status import task_answer
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 TASKS_LIMIT = 100
 
-router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404))
+router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404, 503))
 
 
 @router.get("", response_model=TaskList | TaskAnswer)
@@ -36,7 +35,7 @@ def tasks(request: Request, query: Annotated[TasksQuery, Query()]) -> Response:
     if query.task_id is not None:
         wanted = FilesQuery(files=query.files or "all", limit=query.limit, cursor=query.cursor)
         return _json(_one(core.store, query.task_id, wanted))
-    dirname = None if query.dirname is None else clean(core.path(query.dirname))
+    dirname = None if query.dirname is None else core.path(query.dirname)
     return _json(_many(core.store, query, dirname))
 
 

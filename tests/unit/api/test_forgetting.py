@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,6 +135,19 @@ def test_a_name_that_really_holds_a_backslash_comes_first(client: TestClient, co
         (root / name / "a.wav").write_bytes(b"sound")
     answer = client.post("/transcription", json={"dirname": "na\\xefve"})
     assert core.store.task(answer.json()["task_id"]).dirname == b"na\\xefve"
+
+
+@pytest.mark.parametrize(("named", "asked"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_whose_accents_are_written_otherwise_is_understood(
+    client: TestClient, root: Path, named: str, asked: str
+) -> None:
+    """A Mac named the folder, or a Mac asks; answers show the name as it is on the disk."""
+    name = f"Réunion à {named}"
+    on_disk = unicodedata.normalize(named, name)
+    (root / on_disk).mkdir()
+    (root / on_disk / "a.wav").write_bytes(b"sound")
+    answer = client.post("/transcription", json={"dirname": unicodedata.normalize(asked, name)})
+    assert (answer.status_code, answer.json()["dirname"]) == (200, on_disk)
 
 
 def test_a_format_that_was_not_written_is_rendered(client: TestClient, core: Core, root: Path) -> None:
