@@ -48,7 +48,7 @@ class Mounted:
 
     def _route(self, scope: Scope) -> str:
         path: str = scope["path"].rstrip("/") or "/"
-        if not f"{path}/".startswith(f"{self._prefix}/"):
+        if not self._prefix or not f"{path}/".startswith(f"{self._prefix}/"):
             return path
         inside = path[len(self._prefix) :] or "/"
         # Under /transcription, a stripped POST /transcription looks like the bare prefix: the routes decide.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -11,10 +13,13 @@ from api.problems import TooLargeError
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from python_multipart.multipart import MultipartCallbacks
 
 MAX_FIELD_BYTES = 2**17  # names and values together
 FIELD_COST = 32  # a field takes this much, however short it is
+_SPELT_OUT = re.compile(rb";\s*filename\*=utf-8'[^';]*'([^;\s]+)", re.IGNORECASE)
 
 
 class Sink(Protocol):
@@ -89,7 +94,7 @@ class Multipart:
         if b"name" not in options:
             raise UsageError("a part of the multipart body has no name")
         self._name = _text(options[b"name"])
-        filename = options.get(b"filename")
+        filename = _filename(self._disposition, options)
         if filename is not None:
             self._begin_file(filename)
         else:
@@ -122,6 +127,15 @@ class Multipart:
         self._room -= size
         if self._room < 0:
             raise TooLargeError(f"the form's fields are larger than {MAX_FIELD_BYTES} bytes")
+
+
+def _filename(disposition: bytes, options: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the name that a part's file was given; None for a field.
+
+    RFC 7578 wants it in UTF-8. .NET encodes it as in mail where it is not ASCII, and says it in `filename*` (RFC 5987).
+    """
+    spelt_out = _SPELT_OUT.search(disposition)
+    return unquote_to_bytes(spelt_out[1]) if spelt_out else options.get(b"filename")
 
 
 def _text(raw: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import HTTPException, Request
@@ -67,7 +68,7 @@ async def oblivion(request: Request) -> Forget:
 
 
 async def _checked(request: Request, model: type[M], advice: str) -> M:
-    body = await _read(request)
+    body = (await _read(request)).removeprefix(BOM_UTF8)  # Windows puts one before a file's text
     if not body.strip():
         raise UsageError(f"the body is empty: {advice}")
     try:

@@ -113,6 +113,22 @@ Moment = Annotated[
     ),
 ]
 EventId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+def _filled(value: object) -> object:
+    """Take a parameter that was left empty (`?limit=&cursor=`) for one that was not given."""
+    return None if value == "" else value
+
+
+_Tasks = Annotated[int, Field(ge=1, le=PAGE_MAX)]
+_Files = Annotated[int, Field(ge=1, le=FILES_PAGE_MAX)]
+Cursor = Annotated[str | None, BeforeValidator(_filled)]
+TasksLimit = Annotated[
+    _Tasks | None, BeforeValidator(_filled, json_schema_input_type=_Tasks | Literal[""] | None)
+]
+FilesLimit = Annotated[
+    _Files | None, BeforeValidator(_filled, json_schema_input_type=_Files | Literal[""] | None)
+]
 FilesFilter = FileState | Literal["all", "failed"]
 
 
@@ -126,10 +142,8 @@ class FilesQuery(_Query):
     files: FilesFilter = Field(
         default="all", description="a file status; `failed` includes quarantined files"
     )
-    limit: int | None = Field(
-        default=None, ge=1, le=FILES_PAGE_MAX, description="files in an answer; all by default"
-    )
-    cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
+    limit: FilesLimit = Field(default=None, description="files in an answer; all by default")
+    cursor: Cursor = Field(default=None, description="the `next_cursor` of the page before")
 
 
 class EventsQuery(_Query):
@@ -159,10 +173,8 @@ class TasksQuery(_Query):
     updated_after: Moment | None = Field(
         default=None, description="tasks that changed after this RFC 3339 time"
     )
-    limit: int | None = Field(
-        default=None, ge=1, le=PAGE_MAX, description="tasks in an answer; 100 by default"
-    )
-    cursor: str | None = Field(default=None, description="the `next_cursor` of the page before")
+    limit: TasksLimit = Field(default=None, description="tasks in an answer; 100 by default")
+    cursor: Cursor = Field(default=None, description="the `next_cursor` of the page before")
 
     @model_validator(mode="after")
     def _one_or_many(self) -> TasksQuery:

@@ -96,7 +96,7 @@ def _gathered(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name, value in fields:
         bare = name.removesuffix("[]")
-        if bare in LISTS:
+        if value and bare in LISTS:
             given.setdefault(f"{bare}[]", []).append(value)
         elif value:
             given[name] = value

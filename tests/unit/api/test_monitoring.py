@@ -160,7 +160,6 @@ def test_a_time_may_be_spelled_as_rfc_3339_allows(client: TestClient, moment: st
         "updated_after=",
         "cursor=nonsense",
         "cursor=%ff%00",
-        "cursor=",
         "dirname=/etc",
         "dirname=../x",
         "dirname=a%00b",
@@ -185,6 +184,15 @@ def test_a_bad_query_for_one_task_is_a_400(
 ) -> None:
     """Also where the task is known."""
     assert client.get(f"{submitted('a.wav')['monitoring_url']}?{query}").status_code == 400
+
+
+def test_a_page_may_be_asked_for_with_its_parameters_left_empty(
+    client: TestClient, submitted: Callable[..., dict[str, Any]]
+) -> None:
+    """As the contract writes them, and scripts that fill them in from the second page on."""
+    url = submitted("a.wav")["monitoring_url"]
+    assert client.get(f"{url}?files=all&limit=&cursor=").json()["files"] == client.get(url).json()["files"]
+    assert client.get("/monitoring?limit=&cursor=").json().keys() == {"tasks", "next_cursor"}
 
 
 def test_a_mistyped_filter_is_answered_with_the_closest(client: TestClient) -> None:

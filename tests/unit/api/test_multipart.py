@@ -53,6 +53,15 @@ def test_fields_are_kept_and_files_handed_on(size: int) -> None:
     assert tray.ended == 1
 
 
+def test_a_name_that_dotnet_encodes_is_the_one_it_spells_out() -> None:
+    """`filename` as in mail, which is no recording's; `filename*` says what it is called."""
+    head = "--edge\r\nContent-Disposition: form-data; name=files; "
+    names = "filename=\"=?utf-8?B?w6kubXAz?=\"; filename*=utf-8''%C3%A9%20.mp3"
+    tray = Tray()
+    Multipart(TYPE, tray, files="files").feed(f"{head}{names}\r\n\r\nsound\r\n--edge--\r\n".encode())
+    assert tray.files == [("é .mp3".encode(), bytearray(b"sound"))]
+
+
 def test_a_body_without_its_last_boundary_is_not_whole() -> None:
     """A client that died must not be taken for one that sent less."""
     form = Multipart(TYPE, Tray(), files="files")

@@ -138,6 +138,12 @@ def test_a_body_is_read_as_json_whatever_its_content_type(client: TestClient, fo
         assert client.post("/transcription", content=body, headers={"content-type": kind}).status_code == 200
 
 
+def test_a_body_may_begin_with_a_byte_order_mark(client: TestClient, folder: str) -> None:
+    """As files that were written on Windows do."""
+    body = json.dumps({"dirname": folder}).encode("utf-8-sig")
+    assert client.post("/transcription", content=body).status_code == 200
+
+
 @pytest.mark.parametrize(
     "dirname", ["no-such", "x" * 300, "a/" * 1000 + "b", "caf\u00e9", "\U0001f3a4", "-rf", "%2e%2e"]
 )
@@ -165,6 +171,13 @@ def test_options_reach_the_task_as_they_were_spelled_out(client: TestClient, cor
     assert task.options["language"] == "fr"
     assert set(task.options["output_format"]) == {"txt", "srt"}
     assert "model" not in task.options
+
+
+def test_a_priority_that_is_not_named_is_none(client: TestClient, core: Core, folder: str) -> None:
+    """Asking again for an active task leaves its place in the queue; 0 puts it back among the others."""
+    for body, expected in (({"priority": 3}, 3), ({}, 3), ({"priority": 0}, 0)):
+        answer = client.post("/transcription", json={"dirname": folder} | body)
+        assert core.store.task(answer.json()["task_id"]).priority == expected
 
 
 def test_post_takes_every_option_that_whisper_toml_takes() -> None:

@@ -59,6 +59,8 @@ def test_fields_left_empty_and_unknown_ones_ask_for_nothing() -> None:
         ("prompt", ""),
         ("temperature", ""),
         ("stream", ""),
+        ("timestamp_granularities[]", ""),
+        ("include[]", ""),
         ("hotwords", "x"),
         ("user", "me"),
     ]
