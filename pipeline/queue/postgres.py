@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import select
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError
 
 from pipeline.errors import ConflictError, EnvironmentUnusableError, UnavailableError, UsageError
 
@@ -109,7 +110,7 @@ def engine(url: URL, prepare: Callable[[Any], None], *, size: int, more: int) ->
     """Return an engine; `prepare` gets every new connection first. Lost ones are replaced before they are lent."""
     ours = {name: value for name, value in CONNECTING.items() if name not in url.query}
     try:
-        made = create_engine(url, connect_args=ours, pool_size=size, max_overflow=more, pool_pre_ping=True)
+        made = create_engine(url, connect_args=ours, pool_size=size, max_overflow=more)
     except ImportError as error:
         raise EnvironmentUnusableError(f"PostgreSQL as the queue needs psycopg ({error}): {EXTRA}") from error
 
@@ -127,7 +128,30 @@ def engine(url: URL, prepare: Callable[[Any], None], *, size: int, more: int) ->
         prepare(connection)
         connection.commit()
 
+    @event.listens_for(made, "checkout")
+    def see_that_it_lives(connection: Any, _record: object, _lent: object) -> None:
+        if not _lives(connection, made.dialect):
+            raise InvalidatePoolError
+
     return made
+
+
+def _lives(connection: Any, dialect: Dialect) -> bool:
+    """Tell whether the server holds a connection still.
+
+    It is asked only where it said something by itself, as it does when it hangs up: asking each time, as
+    `pool_pre_ping` does, costs as much as a small read.
+    """
+    try:
+        return not _has_news(connection.fileno()) or dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        return False
+
+
+def _has_news(descriptor: int) -> bool:
+    watch = select.poll()
+    watch.register(descriptor, select.POLLIN)
+    return bool(watch.poll(0))
 
 
 def reader_engine(url: URL) -> Engine:
