@@ -135,8 +135,8 @@ class Feed:
         task = self._store.task(task_id)
         if task is None:  # forgotten
             return b""
-        counts, sums = self._store.counts([task_id]), self._store.sums([task_id])
-        answer = task_answer(task, files=None, counts=counts[task_id], sums=sums[task_id], now=time.time())
+        tally = self._store.tallies([task_id])[task_id]
+        answer = task_answer(task, files=None, counts=tally.counts, sums=tally.sums, now=time.time())
         return _frame("summary", answer)
 
 

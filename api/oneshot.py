@@ -142,13 +142,8 @@ class _Own:
         store = self._core.store
         task = store.task(task_id)
         assert task is not None  # noqa: S101 - we made it
-        return task_answer(
-            task,
-            files=files,
-            counts=store.counts([task_id]).get(task_id, {}),
-            sums=store.sums([task_id])[task_id],
-            now=time.time(),
-        )
+        tally = store.tallies([task_id])[task_id]
+        return task_answer(task, files=files, counts=tally.counts, sums=tally.sums, now=time.time())
 
 
 def _interruptible(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:

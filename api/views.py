@@ -109,13 +109,11 @@ def _inside(settings: Settings, path: Path) -> bytes:
 
 
 def _print_tasks(store: TaskStore, tasks: Sequence[Task]) -> None:
-    ids = [task.id for task in tasks]
-    counts, sums = store.counts(ids), store.sums(ids)
+    tallies = store.tallies([task.id for task in tasks])
     table = Table("task", "directory", "status", "progress", "files", box=None)
     for task in tasks:
-        answer = task_answer(
-            task, files=None, counts=counts.get(task.id, {}), sums=sums[task.id], now=time.time()
-        )
+        tally = tallies[task.id]
+        answer = task_answer(task, files=None, counts=tally.counts, sums=tally.sums, now=time.time())
         files = " ".join(f"{number} {state}" for state, number in answer["counts"].items() if number)
         table.add_row(task.id, answer["dirname"], task.state, f"{answer['progress']:.0%}", files)
     _print(table)

@@ -20,8 +20,9 @@ from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, FileState
 
 if TYPE_CHECKING:
-    from pipeline.queue.records import Callback
+    from pipeline.queue.records import Callback, Tally
     from pipeline.queue.store import TaskStore
+    from pipeline.tasks import Task
 
 TASKS_LIMIT = 100
 
@@ -46,19 +47,15 @@ def task(request: Request, task_id: str, query: Annotated[FilesQuery, Query()]) 
 
 
 def _one(store: TaskStore, task_id: str, query: FilesQuery) -> dict[str, Any]:
-    found = store.task(task_id)
+    found = store.overview(task_id, states=_states(query.files), limit=query.limit, cursor=query.cursor)
     if found is None:
         raise NotFoundError(f"There is no task {task_id[:64]!r}.")
-    page = store.files(task_id, states=_states(query.files), limit=query.limit, cursor=query.cursor)
+    tally, files = found.tally, found.files
     answer: dict[str, Any] = task_answer(
-        found,
-        files=page.rows,
-        counts=store.counts([task_id])[task_id],
-        sums=store.sums([task_id])[task_id],
-        now=time.time(),
+        found.task, files=files.rows, counts=tally.counts, sums=tally.sums, now=time.time()
     )
-    callbacks = [_callback(each) for each in store.callbacks(task_id)]
-    return answer | {"callbacks": callbacks, "next_cursor": page.next_cursor}
+    callbacks = [_callback(each) for each in found.callbacks]
+    return answer | {"callbacks": callbacks, "next_cursor": files.next_cursor}
 
 
 def _callback(callback: Callback) -> dict[str, Any]:
@@ -73,20 +70,20 @@ def _callback(callback: Callback) -> dict[str, Any]:
 
 
 def _many(store: TaskStore, query: TasksQuery, dirname: bytes | None) -> dict[str, Any]:
-    page = store.tasks(
+    page, tallies = store.listed(
         states=query.status,
         dirname=dirname,
         updated_after=query.updated_after,
         limit=query.limit or TASKS_LIMIT,
         cursor=query.cursor,
     )
-    ids = [each.id for each in page.rows]
-    counts, sums, now = store.counts(ids), store.sums(ids), time.time()
-    answers = [
-        task_answer(each, files=None, counts=counts[each.id], sums=sums[each.id], now=now)
-        for each in page.rows
-    ]
+    now = time.time()
+    answers = [_without_files(each, tallies[each.id], now) for each in page.rows]
     return {"tasks": answers, "next_cursor": page.next_cursor}
+
+
+def _without_files(task: Task, tally: Tally, now: float) -> dict[str, Any]:
+    return task_answer(task, files=None, counts=tally.counts, sums=tally.sums, now=now)
 
 
 def _states(wanted: FilesFilter) -> frozenset[FileState]:

@@ -1,11 +1,14 @@
 """The queue: where work waits. The only room that knows SQL.
 
-store.py       TaskStore, in six parts: opening.py and arriving.py (for ingest), leasing.py (for the relay),
-               requests.py (whole tasks), delivering.py (for webhooks), reading.py; statements.py is what they stand on
+store.py       TaskStore, in parts: opening.py and arriving.py (for ingest), leasing.py and ending.py (for the relay),
+               requests.py (whole tasks), delivering.py (for webhooks), spooled.py (for whom a client waits),
+               monitoring.py, reading.py, census.py; statements.py is what they stand on
 announcing.py  whom a task tells of its ends, and the messages that each end leaves
 changes.py     the guarded UPDATE with its event: every change of a state goes through it
 choosing.py    what is leased next
 counting.py    files and seconds of tasks
+events.py      what a change leaves for live listeners
+forms.py       the UPDATEs that a change runs, each made once
 inserts.py     INSERT … ON CONFLICT in each dialect
 matching.py    conditions that several statements share
 records.py     what is handed out and taken in besides Task and MediaFile

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from sqlalchemy import insert, select
 
-from pipeline.queue.counting import count, sum_up
+from pipeline.queue.counting import tally
 from pipeline.queue.inserts import insert_or_ignore
 from pipeline.queue.records import DeliveryState
 from pipeline.queue.tables import callback, delivery
@@ -46,13 +46,8 @@ def origin(url: str) -> str:
 
 def _message(change: Change, task: Task) -> dict[str, Any]:
     """Return the monitoring answer without files, and the `type` that Standard Webhooks recommends."""
-    answer = task_answer(
-        task,
-        files=None,
-        counts=count(change.connection, [task.id])[task.id],
-        sums=sum_up(change.connection, [task.id])[task.id],
-        now=change.now,
-    )
+    found = tally(change.connection, [task.id])[task.id]
+    answer = task_answer(task, files=None, counts=found.counts, sums=found.sums, now=change.now)
     return {"type": f"task.{task.state}", **answer}
 
 

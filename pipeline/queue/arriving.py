@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.queue.matching import chunks
+from pipeline.queue.matching import THESE_FILES, chunks
 from pipeline.queue.rows import fingerprint_columns, problem_columns
 from pipeline.queue.statements import Statements
-from pipeline.queue.tables import file
 from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ class Arriving(Statements):
                     _grow(change, each, final[each.id])
             settled: list[MediaFile] = []
             for some in chunks(list(final)):
-                settled += change.files([file.c.id.in_(some)], FileState.QUEUED, among=_SETTLING)
+                these = {"file_ids": some}
+                settled += change.files([THESE_FILES], FileState.QUEUED, among=_SETTLING, given=these)
             return settled
 
         return self._write(run)

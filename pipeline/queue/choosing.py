@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Integer, Select, bindparam, exists, select, true
 
 from pipeline.queue.changes import HELD
-from pipeline.queue.tables import file, one_of
+from pipeline.queue.tables import file, one_of, task
 from pipeline.spool import PRIORITY
-from pipeline.tasks import FileState
+from pipeline.tasks import FileState, TaskState
 
 if TYPE_CHECKING:
     from pipeline.queue.changes import Change
 
 
-def next_queued(change: Change, limit: int, *, solo: bool | None, urgent: bool = False) -> list[int]:
+class Candidate(NamedTuple):
+    """A queued file; they are leased in the order of the first two."""
+
+    urgency: int
+    file_id: int
+    path: bytes
+    task_id: str
+    task_waits: bool  # none of its task's files was leased yet
+
+
+def next_queued(change: Change, limit: int, *, solo: bool | None, urgent: bool = False) -> list[Candidate]:
     """Choose what is leased next: one row a path, none of a path that is held. `urgent`: spooled recordings only."""
     some = [] if solo else _take(change, limit, suspects=False, urgent=urgent)
     if solo is not False:
         some += _take(change, 1 if solo else limit, suspects=True, urgent=urgent)
-    by_path: dict[bytes, int] = {}
-    for _urgency, file_id, path in sorted(some):
-        by_path.setdefault(path, file_id)
+    by_path: dict[bytes, Candidate] = {}
+    for each in sorted(some):
+        by_path.setdefault(each.path, each)
     return list(by_path.values())[:limit]
 
 
-def _take(change: Change, limit: int, *, suspects: bool, urgent: bool) -> list[tuple[int, int, bytes]]:
+def _take(change: Change, limit: int, *, suspects: bool, urgent: bool) -> list[Candidate]:
     free = change.connection.execute(_free(suspects=suspects, urgent=urgent), {"limit": limit})
-    return [(urgency, file_id, path) for urgency, file_id, path in free]
+    return [Candidate(*row) for row in free]
 
 
 @cache
@@ -40,13 +50,14 @@ def _free(*, suspects: bool, urgent: bool) -> Select[Any]:
 
 @cache
 def queued(*, suspects: bool, urgent: bool = False) -> Select[Any]:
-    """Select (urgency, id, path) of `limit` queued files in the index's order, which holds `crashes` before both."""
+    """Select `limit` queued files, as Candidates, in the index's order, which holds `crashes` before theirs."""
     other = file.alias("other")
     busy = exists().where(other.c.path == file.c.path, one_of(other.c.state, HELD))
     crashes = file.c.crashes > 0 if suspects else file.c.crashes == 0
     among = file.c.priority == PRIORITY if urgent else true()
+    waits = select(task.c.state == TaskState.PENDING).where(task.c.id == file.c.task_id).scalar_subquery()
     return (
-        select(-file.c.priority, file.c.id, file.c.path)
+        select(-file.c.priority, file.c.id, file.c.path, file.c.task_id, waits)
         .where(file.c.state == FileState.QUEUED, crashes, among, ~busy)
         .order_by(file.c.priority.desc(), file.c.id)
         .limit(bindparam("limit", type_=Integer))

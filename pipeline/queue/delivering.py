@@ -1,12 +1,12 @@
-"""What the sender of callbacks asks of the queue, and what is seen of it."""
+"""What the sender of callbacks asks of the queue."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
-from pipeline.queue.records import Callback, DeliveryState
+from pipeline.queue.records import DeliveryState
 from pipeline.queue.rows import to_delivery
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import callback, delivery, pending
@@ -52,25 +52,6 @@ class Delivering(Statements):
     def give_up(self, delivery_id: int, error: str, *, refused: bool = False) -> None:
         """Note the last attempt. A receiver that refused hears of no further end of this task."""
         self._conclude(delivery_id, DeliveryState.GIVEN_UP, error, refused=refused)
-
-    def callbacks(self, task_id: str) -> list[Callback]:
-        """Return whom a task tells of its ends, each with how the newest message to it stands."""
-        mine = (delivery.c.task_id == callback.c.task_id, delivery.c.url == callback.c.url)
-        newest = select(func.max(delivery.c.id)).where(*mine).correlate(callback).scalar_subquery()
-        told = (
-            select(
-                callback.c.url,
-                delivery.c.state,
-                delivery.c.attempts,
-                delivery.c.next_at,
-                delivery.c.last_error,
-            )
-            .outerjoin(delivery, delivery.c.id == newest)
-            .where(callback.c.task_id == task_id)
-            .order_by(callback.c.url)
-        )
-        with self._database.read() as connection:
-            return [Callback(*row) for row in connection.execute(told)]
 
     def _conclude(
         self, delivery_id: int, to: DeliveryState, error: str | None, *, refused: bool = False

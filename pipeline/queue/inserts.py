@@ -29,10 +29,11 @@ def _ignoring(dialect: str, table: Table) -> ReturningInsert[Any]:
 
 def insert_or_replace(connection: Connection, table: Table, *columns: str) -> Insert:
     """Return an INSERT that overwrites these columns of a row with the same primary key."""
-    statement = _insert(connection, table)
+    return _replacing(connection.dialect.name, table, columns)
+
+
+@cache
+def _replacing(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    statement = _DIALECTS[dialect](table)
     fresh: dict[Any, Any] = {name: statement.excluded[name] for name in columns}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=fresh)
-
-
-def _insert(connection: Connection, table: Table) -> Insert:
-    return _DIALECTS[connection.dialect.name](table)

@@ -18,7 +18,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from pipeline.queue.tables import file, one_of, standing
+from pipeline.queue.tables import file, one_of, standing, task
 from pipeline.spool import PREFIX
 
 if TYPE_CHECKING:
@@ -41,9 +41,20 @@ def guard(state: Column[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
     return one_of(cast(state, String), states)
 
 
-def leased_by(lease: Lease) -> ColumnElement[bool]:
-    """Match the file of this lease as long as no later one was given."""
-    return and_(file.c.id == lease.file_id, file.c.epoch == lease.epoch, file.c.token == lease.token)
+# Conditions made once: what they ask for comes with the execution. Making one takes longer than running it.
+THIS_TASK = task.c.id == bindparam("task_id")
+THESE_TASKS = task.c.id.in_(bindparam("task_ids", expanding=True))
+THESE_FILES = file.c.id.in_(bindparam("file_ids", expanding=True))
+LEASED_BY = and_(
+    file.c.id == bindparam("leased_id"),
+    file.c.epoch == bindparam("lease_epoch"),
+    file.c.token == bindparam("lease_token"),
+)
+
+
+def speaker(lease: Lease) -> dict[str, int]:
+    """Return whom `LEASED_BY` matches: the file of this lease as long as no later one was given."""
+    return {"leased_id": lease.file_id, "lease_epoch": lease.epoch, "lease_token": lease.token}
 
 
 def spooled(path: Column[bytes]) -> ColumnElement[bool]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from pipeline.errors import ConflictError
 from pipeline.options import NAMES, text_key
 from pipeline.queue.announcing import add_callback
 from pipeline.queue.inserts import insert_or_ignore
-from pipeline.queue.matching import below, chunks, guard
+from pipeline.queue.matching import THESE_FILES, below, chunks, guard
 from pipeline.queue.records import Outcome
 from pipeline.queue.rows import fingerprint_columns, problem_columns, to_file, to_task
 from pipeline.queue.statements import Statements
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
     from pipeline.queue.changes import Change
     from pipeline.queue.records import NewFile
+
+_OLDER = (
+    file.c.path.in_(bindparam("paths", expanding=True)),
+    standing,
+    file.c.id < bindparam("first_new"),
+)
 
 
 class Opening(Statements):
@@ -57,8 +63,8 @@ class Opening(Statements):
                 lay_over(change, opened.id, options, priority or None)
             _add(change, opened.id, files, instead_of)
             if is_new and error:
-                change.end_task(opened.id, TaskState.FAILED, error)
-            return change.get_task(opened.id), is_new
+                (opened,) = change.end_task(opened.id, TaskState.FAILED, error)
+            return opened if is_new else change.get_task(opened.id), is_new
 
         return self._write(run)
 
@@ -141,7 +147,7 @@ def _add(
     change: Change, task_id: str, files: Sequence[NewFile], instead_of: Iterable[int]
 ) -> list[MediaFile]:
     for some in chunks(list(instead_of)):
-        change.files([file.c.id.in_(some)], FileState.SUPERSEDED, outcome=Outcome.CANCELLED)
+        change.files([THESE_FILES], FileState.SUPERSEDED, outcome=Outcome.CANCELLED, given={"file_ids": some})
     added: list[MediaFile] = []
     for some_new in chunks(files):
         added += _insert(change, task_id, some_new)
@@ -186,5 +192,5 @@ def _supersede_waiting(change: Change, added: Sequence[MediaFile]) -> None:
     if not added:
         return
     for some in chunks([each.path for each in added]):
-        where = [file.c.path.in_(some), standing, file.c.id < added[0].id]
-        change.files(where, FileState.SUPERSEDED, among=WAITING)
+        older = {"paths": some, "first_new": added[0].id}
+        change.files(_OLDER, FileState.SUPERSEDED, among=WAITING, given=older)

@@ -1,22 +1,20 @@
-"""What status, monitoring and recovery read from the queue."""
+"""What ingest, recovery and live listeners read from the queue."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, select, tuple_
+from sqlalchemy import delete, exists, func, select
 
-from pipeline.errors import UsageError
-from pipeline.queue.counting import count, sum_up
 from pipeline.queue.matching import BELOW, below, chunks, edges, guard, shown, within
-from pipeline.queue.records import Event, Page, Seconds, Span
+from pipeline.queue.records import Event, Span
 from pipeline.queue.rows import to_event, to_file, to_task
 from pipeline.queue.statements import Statements
 from pipeline.queue.tables import done, event, file, one_of, standing, task
-from pipeline.tasks import ACTIVE, OPEN, WAITING, FileState, MediaFile, Task, TaskState
+from pipeline.tasks import ACTIVE, OPEN, WAITING, FileState, MediaFile, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pipeline.queue.changes import Change
 
@@ -27,40 +25,6 @@ _LOOSE = select(file).where(within(b"."))
 
 class Reading(Statements):
     """The part of TaskStore that changes nothing but the length of the event list."""
-
-    def task(self, task_id: str) -> Task | None:
-        """Return one task."""
-        if not (task_id.isascii() and task_id.isalnum()):
-            return None  # a name that is not UTF-8 (`status NAME` asks first for an id), NUL: no database takes it
-        with self._database.read() as connection:
-            row = connection.execute(select(task).where(task.c.id == task_id)).one_or_none()
-        return to_task(row) if row else None
-
-    def tasks(
-        self,
-        *,
-        states: Iterable[TaskState] = (),
-        dirname: bytes | None = None,
-        updated_after: float | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> Page:
-        """Return tasks, newest first. Raises UsageError for a cursor that no page gave."""
-        listed = select(task).where(shown(task.c.dirname))
-        newest = listed.order_by(task.c.created_at.desc(), task.c.id.desc()).limit(limit + 1)
-        if wanted := list(states):
-            newest = newest.where(one_of(task.c.state, wanted))
-        if dirname is not None:
-            newest = newest.where(task.c.dirname == dirname)
-        if updated_after is not None:
-            newest = newest.where(task.c.updated_at > updated_after)
-        if cursor is not None:
-            newest = newest.where(tuple_(task.c.created_at, task.c.id) < tuple_(*_task_place(cursor)))
-        with self._database.read() as connection:
-            rows = [to_task(row) for row in connection.execute(newest)]
-        more = len(rows) > limit
-        last = rows[limit - 1] if more else None
-        return Page(tuple(rows[:limit]), f"{last.created_at!r}_{last.id}" if last else None)
 
     def active_dirnames(self) -> dict[str, bytes]:
         """Return the pending and running tasks, their dirnames by their ids."""
@@ -84,10 +48,6 @@ class Reading(Statements):
         with self._database.read() as connection:
             return [to_task(row) for row in connection.execute(over)]
 
-    def last_task(self, dirname: bytes) -> Task | None:
-        """Return the newest task of exactly this dirname."""
-        return next(iter(self.tasks(dirname=dirname, limit=1).rows), None)
-
     def task_of(self, path: bytes) -> Task | None:
         """Return the newest task that did a file at or below this path."""
         did = select(file.c.task_id).where(below(path))
@@ -101,31 +61,6 @@ class Reading(Statements):
         with self._database.read() as connection:
             row = connection.execute(select(file).where(file.c.id == file_id)).one_or_none()
         return to_file(row) if row else None
-
-    def files(
-        self,
-        task_id: str,
-        *,
-        states: Iterable[FileState] = (),
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> Page:
-        """Return a task's files in path order, superseded ones left out.
-
-        Raises UsageError for a cursor that no page gave.
-        """
-        ordered = select(file).where(file.c.task_id == task_id, standing).order_by(file.c.path, file.c.id)
-        if wanted := list(states):
-            ordered = ordered.where(one_of(file.c.state, wanted))
-        if cursor is not None:
-            ordered = ordered.where(tuple_(file.c.path, file.c.id) > tuple_(*_file_place(cursor)))
-        if limit is not None:
-            ordered = ordered.limit(limit + 1)
-        with self._database.read() as connection:
-            rows = [to_file(row) for row in connection.execute(ordered)]
-        if limit is None or len(rows) <= limit:
-            return Page(tuple(rows), None)
-        return Page(tuple(rows[:limit]), f"{rows[limit - 1].path.hex()}_{rows[limit - 1].id}")
 
     def known(self, directory: bytes) -> dict[bytes, list[MediaFile]]:
         """Return the rows below `directory` that are not superseded, by path; of the root (`.`) its loose files."""
@@ -160,16 +95,6 @@ class Reading(Statements):
         with self._database.read() as connection:
             return bool(connection.scalar(select(exists().where(file.c.path == path, standing, done))))
 
-    def counts(self, task_ids: Sequence[str]) -> dict[str, dict[FileState, int]]:
-        """Return for each task its files by state, superseded ones left out."""
-        with self._database.read() as connection:
-            return count(connection, task_ids)
-
-    def sums(self, task_ids: Sequence[str]) -> dict[str, Seconds]:
-        """Return for each task how far it is in seconds of audio; see Seconds."""
-        with self._database.read() as connection:
-            return sum_up(connection, task_ids)
-
     def in_state(self, *states: FileState) -> list[MediaFile]:
         """Return all files in these states (few: leased, committing, retry_wait, settling)."""
         with self._database.read() as connection:
@@ -200,20 +125,3 @@ class Reading(Statements):
             return change.connection.execute(delete(event).where(event.c.id <= oldest_out)).rowcount
 
         return self._write(run)
-
-
-def _task_place(cursor: str) -> tuple[float, str]:
-    created_at, _, task_id = cursor.partition("_")
-    try:
-        return float(created_at), task_id
-    except ValueError:
-        raise UsageError(f"cursor {cursor!r} is not one that a page gave") from None
-
-
-def _file_place(cursor: str) -> tuple[bytes, int]:
-    path, _, file_id = cursor.partition("_")
-    try:
-        # more than 18 digits are no id, and could not be compared with a column
-        return bytes.fromhex(path), int(file_id[:18])
-    except ValueError:
-        raise UsageError(f"cursor {cursor!r} is not one that a page gave") from None

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from pipeline.tasks import FileState, Fingerprint, Problem
+    from pipeline.tasks import FileState, Fingerprint, Problem, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +128,24 @@ class Page:
 
     rows: tuple[Any, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A task's files, superseded ones left out: how many in each state, and how far they are."""
+
+    counts: Mapping[FileState, int]
+    sums: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that is told of a task, at one moment; `files` is the page of them that was asked for."""
+
+    task: Task
+    tally: Tally
+    files: Page
+    callbacks: Sequence[Callback]
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,11 @@ def fingerprint_columns(fingerprint: Fingerprint) -> dict[str, int]:
     return {"size": fingerprint.size, "mtime_ns": fingerprint.mtime_ns}
 
 
+def known_of(**columns: float | str | None) -> dict[str, float | str]:
+    """Return those of the columns whose values are known, so that None leaves what was known before."""
+    return {name: value for name, value in columns.items() if value is not None}
+
+
 def _problem(row: Row[Any]) -> Problem | None:
     return Problem(code=row.error_code, message=row.error_message or "") if row.error_code else None
 

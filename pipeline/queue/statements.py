@@ -46,8 +46,11 @@ class Statements:
 
         def at_once(connection: Connection) -> T:
             now = self._clock() if self._clock else self._database.now(connection)
-            made.append(Change(connection, now))
-            return run(made[-1])
+            change = Change(connection, now)
+            result = run(change)
+            change.close()
+            made.append(change)
+            return result
 
         result = self._database.write(at_once)
         for listener in self._listeners:

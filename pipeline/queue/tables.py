@@ -24,7 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    bindparam,
+    literal_column,
 )
 
 from pipeline.queue.records import DeliveryState, EventKind, Outcome
@@ -59,15 +59,18 @@ def _names(kind: type[StrEnum], name: str) -> Enum:
 
 def one_of(column: ColumnElement[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
     """Return `column IN (…)` written out in the SQL: a partial index serves only states that the planner can see."""
-    return column.in_(
-        bindparam(None, sorted(states), expanding=True, literal_execute=True, type_=column.type)
-    )
+    return column.in_([_written_out(state) for state in sorted(states)])
 
 
 def stands(rows: FromClause) -> ColumnElement[bool]:
     """Return `state != 'superseded'` over the table `file` or an alias of it, written out likewise."""
-    state = rows.c.state
-    return state != bindparam(None, FileState.SUPERSEDED, literal_execute=True, type_=state.type)
+    column: ColumnElement[Any] = rows.c.state
+    return column != _written_out(FileState.SUPERSEDED)
+
+
+def _written_out(state: StrEnum) -> ColumnElement[Any]:
+    """Return a state as a part of the statement: a parameter would be put into its text at each execution."""
+    return literal_column(f"'{state.value}'")
 
 
 meta = Table(

@@ -188,9 +188,9 @@ class Report:
         counts = Counter(each.state for each in files)
         shown = replace(task, dirname=name, state=_state(task, counts))
         now = self._clock()
-        own = self._store.counts([task.id])[task.id], self._store.sums([task.id])[task.id]
+        own = self._store.tallies([task.id])[task.id]
         answer = task_answer(shown, files=files, counts=counts, sums=_seconds(files), now=now)
-        return answer | {"eta_seconds": eta_seconds(task, *own, now)}
+        return answer | {"eta_seconds": eta_seconds(task, own.counts, own.sums, now)}
 
     def _put(self, name: bytes, answer: dict[str, Any]) -> None:
         raw = msgspec.json.format(msgspec.json.encode({"written_by": PROGRAM} | answer), indent=2) + b"\n"

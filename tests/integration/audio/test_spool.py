@@ -104,7 +104,7 @@ def test_it_does_not_wait_for_the_batch_that_fills_the_stage(
     began = time.monotonic()
     assert client.audio.transcriptions.create(model="whisper-1", file=sound).text
     assert time.monotonic() - began < 6
-    assert bench.core.store.counts([task.id])[task.id].get(FileState.DONE, 0) < 6
+    assert bench.core.store.tallies([task.id])[task.id].counts.get(FileState.DONE, 0) < 6
     bench.core.cancel(task.id)
 
 

@@ -363,4 +363,4 @@ def test_two_connections_that_lease_at_once_never_get_the_same_file(
 
 
 def choose(connection: Connection, limit: int) -> list[int]:
-    return next_queued(Change(connection, 0.0), limit, solo=False)
+    return [each.file_id for each in next_queued(Change(connection, 0.0), limit, solo=False)]

@@ -95,7 +95,8 @@ def test_seconds_count_ended_files_whole_and_open_ones_as_far_as_they_are(
         add(b"talks/" + name, priority=1)
     for leased, position in zip(store.lease("w", 2), (30.0, 61.0), strict=True):
         store.checkpoint(lease_of(leased), [], position=position, duration=60.0, language=None, text_key="")
-    assert store.sums([task.id, "none"]) == {
+    tallies = store.tallies([task.id, "none"])
+    assert {each: tally.sums for each, tally in tallies.items()} == {
         task.id: Seconds(total=230.0, done=200.0, unknown_open=1),
         "none": Seconds(0.0, 0.0, 0),
     }
@@ -105,7 +106,11 @@ def test_superseded_files_are_shown_and_counted_nowhere(store: TaskStore, task: 
     add()
     newer = add(size=2)
     assert [each.id for each in store.files(task.id).rows] == [newer.id]
-    assert store.counts([task.id, "none"]) == {task.id: {FileState.QUEUED: 1}, "none": {}}
+    tallies = store.tallies([task.id, "none"])
+    assert {each: tally.counts for each, tally in tallies.items()} == {
+        task.id: {FileState.QUEUED: 1},
+        "none": {},
+    }
 
 
 def test_every_change_is_an_event_with_the_state_it_led_to(store: TaskStore, task: Task, add: Add) -> None:

@@ -58,7 +58,7 @@ def test_cancelling_calls_off_what_is_leased_and_spares_what_is_committing(
     assert store.finish_commit(lease_of(committing), outputs=[], warnings=[]).state is FileState.DONE
     with pytest.raises(IllegalTransitionError):
         store.give_back(lease_of(leased))
-    assert store.counts([task.id]) == {task.id: {FileState.CANCELLED: 2, FileState.DONE: 1}}
+    assert store.tallies([task.id])[task.id].counts == {FileState.CANCELLED: 2, FileState.DONE: 1}
 
 
 def test_what_has_ended_or_never_was_cannot_be_cancelled(store: TaskStore, task: Task) -> None:
