@@ -1,9 +1,9 @@
 """Live events: one reader of the event table for all who listen; each listener is a cursor in what it read.
 
 All of it runs in the server's event loop, only reads of the database in threads. The reader rings for those who
-have something to hear, in rounds that leave most of the loop to others; rung for, a listener takes one portion. So
-a crowd, or a client that reads slowly, delays itself and nobody else, and costs no memory: truth is the table, where
-whoever falls behind what is kept in memory reads on.
+have something to hear, a handful at a time, and leaves most of the loop to others; rung for, a listener takes one
+portion. So a crowd, or a client that reads slowly, delays itself and nobody else, and costs no memory: truth is the
+table, where whoever falls behind what is kept in memory reads on.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 HUNGRY_S = 0.01  # between two rounds while somebody has more to hear
-SHARE = 4  # a round that took a tenth of a second is followed by four of rest
-REST_MAX_S = 5.0
-RUNG_AT_ONCE = 16  # listeners: between two handfuls the loop answers others
+HANDFUL = 8  # listeners rung for at once: others wait as long as these are served
+SHARE = 4  # a handful that took a millisecond is followed by four in which the loop is others'
+REST_MAX_S = 0.1
 RECENT = 20_000  # frames kept in memory for all: some ten megabytes
 PAGE = 500  # events that the reader takes at once
 READS_AT_ONCE = 4
@@ -202,10 +202,8 @@ class Live:
             while self._listeners and not self.closed:
                 before = self._recent.cursor
                 tasks = await self._look()
-                began = time.monotonic()
                 await self._ring(self._concerned(tasks), before)
-                rest = SHARE * (time.monotonic() - began)
-                await asyncio.sleep(min(max(rest, HUNGRY_S if self._hungry else self._poll_s), REST_MAX_S))
+                await asyncio.sleep(HUNGRY_S if self._hungry else self._poll_s)
         finally:
             self._hang_up()
 
@@ -232,15 +230,17 @@ class Live:
         hungry, self._hungry = self._hungry, []
         return hungry + [listener for key in keys for listener in self._listeners.get(key, ())]
 
-    async def _ring(self, listeners: Iterable[_Listener], before: int) -> None:
+    async def _ring(self, listeners: Sequence[_Listener], before: int) -> None:
         """Have them look again, a handful at a time; who waited has heard all that was read `before`."""
-        for number, listener in enumerate(listeners, 1):
-            if listener.waiting:
-                listener.waiting = False
-                listener.cursor = max(listener.cursor, before)
-            listener.bell.set()
-            if number % RUNG_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for start in range(0, len(listeners), HANDFUL):
+            began = time.monotonic()
+            for listener in listeners[start : start + HANDFUL]:
+                if listener.waiting:
+                    listener.waiting = False
+                    listener.cursor = max(listener.cursor, before)
+                listener.bell.set()
+            await asyncio.sleep(0)  # these take their portions
+            await asyncio.sleep(min(SHARE * (time.monotonic() - began), REST_MAX_S))
 
     def _hang_up(self) -> None:
         for listener in [each for some in self._listeners.values() for each in some]:

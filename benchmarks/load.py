@@ -155,7 +155,8 @@ async def listen(service: Service, sizes: list[int], seconds: float) -> None:
         alone = megabytes if size == 0 else alone
         each = f"{(megabytes - alone) * 1000 / size:.0f}" if size else ""
         print(f"| {size:,} | {megabytes:.0f} | {each} | {busy:.1%} |", flush=True)
-    assert crowd.lost == 0, f"{crowd.lost} listeners were cut off"  # noqa: S101 - invariant
+    lost = (await crowd.heard()).lost
+    assert lost == 0, f"{lost} listeners were cut off"  # noqa: S101 - invariant
     await crowd.leave()
     await asyncio.sleep(SETTLE_S)
     print(f"| 0 again | {service.megabytes:.0f} | | |\n", flush=True)
@@ -176,10 +177,10 @@ async def load(service: Service, listeners: int, files: int, seconds: float) -> 
         cut = quantiles(took, n=100)
         shown = " | ".join(f"{value * 1000:.1f}" for value in (cut[49], cut[94], cut[98], max(took)))
         print(f"| {method} | {len(took):,} | {shown} |")
-    heard = crowd.events / listeners
+    heard = await crowd.heard()
     print(
-        f"\n{work.written:,} files written, {heard:,.0f} events to each of {listeners:,} listeners"
-        f" ({crowd.lost} cut off), refused: {dict(work.refused)};"
+        f"\n{work.written:,} files written, {heard.events / listeners:,.0f} events to each of {listeners:,} listeners"
+        f" ({heard.lost} cut off), refused: {dict(work.refused)};"
         f" core, MB, over time: {', '.join(f'{each:.0f}' for each in memory)}",
         flush=True,
     )
