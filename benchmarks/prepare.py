@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import ggml
+from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 from pipeline.stage.transcribe.sources import PACKAGED
 from pipeline.stage.transcribe.weights import ensure
 
@@ -33,6 +34,7 @@ def prepare(build: Path, cache: Path) -> Prepared:
     """Make what is missing, saying so."""
     build.mkdir(parents=True, exist_ok=True)
     python = _peers(build / ".venv")
+    _lend_ffmpeg(python.parent)
     checkpoint = ensure(MODEL, cache, lambda what, _fraction: print(what, flush=True)).path
     return Prepared(python, cache, checkpoint, _ctranslate(build), _ggml(build, checkpoint))
 
@@ -49,6 +51,13 @@ def _peers(folder: Path) -> Path:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     stamp.write_text(wanted)
     return python
+
+
+def _lend_ffmpeg(programs: Path) -> None:
+    """Put our FFmpeg where openai-whisper, which calls it by its name, finds it."""
+    link = programs / "ffmpeg"
+    link.unlink(missing_ok=True)
+    link.symlink_to(ffmpeg_binary())
 
 
 def versions(prepared: Prepared) -> list[str]:

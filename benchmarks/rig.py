@@ -99,6 +99,8 @@ class Rig:
         environment = os.environ | {"OMP_NUM_THREADS": str(self._chosen.threads)}
         if system.is_ours:
             environment["PYTHONPATH"] = str(HERE.parent)
+        else:
+            environment["PATH"] = f"{self._prepared.python.parent}{os.pathsep}{os.environ['PATH']}"
         return run([*self._command(system), str(order)], environment, WORK / "log.txt")
 
     def _command(self, system: System) -> list[str]:
