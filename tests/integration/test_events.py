@@ -351,7 +351,7 @@ def test_a_stream_ends_with_the_key_it_was_opened_with(
         assert "comment" in [*itertools.islice(stream, 3)][-1]
         file.change(path, lambda _keys: ())
         ring.step(0.0)
-        assert len(list(stream)) < 5
+        assert len([*itertools.islice(stream, 20)]) < 5
     server.close()
 
 
@@ -369,7 +369,7 @@ def test_a_stream_ends_when_its_browser_leaves(tmp_path: Path, monkeypatch: pyte
         with server.listen(Cookie=cookie) as one, server.listen(Authorization=f"Bearer {secret}") as other:
             assert "comment" in [*itertools.islice(one, 3)][-1]
             browser.post("/logout")
-            assert len(list(one)) < 5
+            assert len([*itertools.islice(one, 20)]) < 5
             assert [*itertools.islice(other, 3)]
     server.close()
 
