@@ -89,6 +89,13 @@ class Live:
         """How many listen now."""
         return sum(map(len, self._listeners.values()))
 
+    @property
+    def lag(self) -> int:
+        """How many of the events that were read the slowest listener has still to hear, or to pass over."""
+        everybody = [each for some in list(self._listeners.values()) for each in list(some)]
+        behind = (self._recent.cursor - each.cursor for each in everybody if not each.waiting)
+        return max(behind, default=0)
+
     async def follow(
         self, task_id: str | None = None, after: int | None = None
     ) -> AsyncGenerator[Sequence[Frame], None]:

@@ -112,7 +112,6 @@ Moment = Annotated[
         _moment, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     ),
 ]
-EventId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 def _filled(value: object) -> object:
@@ -122,6 +121,10 @@ def _filled(value: object) -> object:
 
 _Tasks = Annotated[int, Field(ge=1, le=PAGE_MAX)]
 _Files = Annotated[int, Field(ge=1, le=FILES_PAGE_MAX)]
+_Event = Annotated[int, Field(ge=0, le=2**63 - 1)]
+EventId = Annotated[
+    _Event | None, BeforeValidator(_filled, json_schema_input_type=_Event | Literal[""] | None)
+]
 Cursor = Annotated[str | None, BeforeValidator(_filled)]
 TasksLimit = Annotated[
     _Tasks | None, BeforeValidator(_filled, json_schema_input_type=_Tasks | Literal[""] | None)
@@ -150,7 +153,7 @@ class EventsQuery(_Query):
     """Whose events are wanted, from where."""
 
     task_id: str | None = Field(default=None, description="of this task alone, until it has ended")
-    lastEventId: EventId | None = Field(  # noqa: N815 - the name that polyfills of EventSource give it
+    lastEventId: EventId = Field(  # noqa: N815 - the name that polyfills of EventSource give it
         default=None, description="instead of the header Last-Event-ID, for clients that cannot send it"
     )
 

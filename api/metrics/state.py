@@ -94,7 +94,9 @@ class State(Collector):
             "whisper_ready", "1 when work is accepted and done, as /readyz says.", not problems(self._core)
         )
         yield _gauge("whisper_paused", "1 while batch work is paused.", bool(self._core.dispatch.paused))
-        yield _gauge("whisper_sse_clients", "Clients that follow events now.", self._core.live.listeners)
+        live = self._core.live
+        yield _gauge("whisper_sse_clients", "Clients that follow events now.", live.listeners)
+        yield _gauge("whisper_sse_lag", "Events that the slowest of them has still to hear.", live.lag)
 
     def _queue(self) -> Iterator[Metric]:
         try:

@@ -26,7 +26,7 @@ HEARTBEAT_S = 15.0  # proxies give up on a line that is silent for 30 or 60
 STUCK_S = 60.0  # who takes nothing in for so long has gone, or stops others from going
 LAST_WORD_S = 1.0
 
-router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404))
+router = APIRouter(prefix="/monitoring", tags=["monitoring"], responses=problems(400, 404, 503))
 
 
 class _Stream(EventSourceResponse):
@@ -53,7 +53,7 @@ class _Stream(EventSourceResponse):
 async def events(
     request: Request,
     query: Annotated[EventsQuery, Query()],
-    last_event_id: Annotated[EventId | None, Header(description="resume after this event")] = None,
+    last_event_id: Annotated[EventId, Header(description="resume after this event")] = None,
 ) -> Response:
     """Stream every change of status and progress, of all tasks or of one until it has ended.
 

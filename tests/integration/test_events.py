@@ -274,6 +274,13 @@ def test_what_cannot_be_followed_is_a_problem(
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
+@pytest.mark.parametrize(("query", "headers"), [("?lastEventId=", {}), ("", {"Last-Event-ID": ""})])
+def test_an_empty_id_is_none(shared: Server, query: str, headers: dict[str, str]) -> None:
+    """An EventSource that has heard no id yet may name it so."""
+    with shared.listen(query, **headers) as stream:
+        assert "retry" in next(stream)
+
+
 def test_who_goes_away_is_forgotten(shared: Server) -> None:
     """A listener costs nothing after."""
     with shared.listen() as one, shared.listen() as other:

@@ -154,7 +154,7 @@ def test_who_resumes_hears_without_gap_or_repeat(
 
 
 def test_a_slow_listener_reads_in_the_table_what_has_left_memory(store: TaskStore) -> None:
-    """He costs no memory meanwhile, and hears all of it."""
+    """He costs no memory meanwhile, is seen to lag, and hears all of it."""
     task = open_task(store)
 
     async def scene() -> None:
@@ -167,7 +167,9 @@ def test_a_slow_listener_reads_in_the_table_what_has_left_memory(store: TaskStor
         ids += happen(store, task, 40)
         assert await quick.hear(41) == ids
         assert len(live._recent) <= 10
+        assert live.lag == 40
         assert await Ear(slow).hear(40) == ids[1:]
+        assert live.lag == 0
 
     asyncio.run(scene())
 
