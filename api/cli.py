@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from api import headers, limits, mounting
-from api.flags import Command, Group, build_settings, load_config, normalise, option_flags, setting_flags
+from api.config import load_config
+from api.flags import Command, Group, build_settings, normalise, option_flags, setting_flags
 from api.keys.commands import keys
 from pipeline import VERSION, logs
 from pipeline.errors import PipelineError

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import tomllib
 import types
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
 
 from pipeline.errors import BadOptionsError
-from pipeline.languages import closest
-from pipeline.options import NAMES, Options, parse_named
+from pipeline.options import MODELS, NAMES, Options, parse_named
 from pipeline.settings import ENV_PREFIX, Scope, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _FLAG_OF = {"model": "model_size"}  # where a flag is not called like its field
+_SHORT = {"output_format": "-f", "output_dir": "-o"}  # whisper's own
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_LAST_PORT = 65_535
 
 
 class Command(click.Command):
@@ -28,7 +29,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite `--flag False` to `--no_flag`, then parse."""
-        return super().parse_args(ctx, list(_spell_out(self, args)))
+        with _places_named(ctx):
+            return super().parse_args(ctx, list(_spell_out(self, args)))
 
 
 class Group(click.Group):
@@ -36,7 +38,37 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite booleans, then parse."""
-        return super().parse_args(ctx, list(_spell_out(self, args)))
+        with _places_named(ctx):
+            return super().parse_args(ctx, list(_spell_out(self, args)))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find `start_service` too."""
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+@contextmanager
+def _places_named(ctx: click.Context) -> Iterator[None]:
+    """Say of an option that stands at the wrong side of the subcommand where it belongs."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        if place := _place_of(error.option_name, ctx):
+            raise click.UsageError(f"{error.option_name} belongs {place}", ctx) from error
+        raise
+
+
+def _place_of(flag: str, ctx: click.Context) -> str | None:
+    """Say where a flag belongs that the command at hand does not have; None where it is nobody's."""
+    root = ctx.find_root().command
+    if ctx.parent:
+        return f"before the subcommand {ctx.info_name}" if flag in _flags_of(root) else None
+    commands = root.commands if isinstance(root, click.Group) else {}
+    owner = next((name for name, each in commands.items() if flag in _flags_of(each)), None)
+    return f"after a subcommand, as in: {owner} {flag}" if owner else None
+
+
+def _flags_of(command: click.Command) -> set[str]:
+    return {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}
 
 
 def normalise(token: str) -> str:
@@ -75,7 +107,12 @@ def option_flags(command: Any) -> Any:
     """Decorate a command with every transcription option."""
     command = _decorate(list(fields(Options)), get_type_hints(Options))(command)
     return click.option(
-        "--fp16", type=click.BOOL, hidden=True, default=None, help="alias: False is --dtype float32"
+        "--fp16",
+        type=click.BOOL,
+        hidden=True,
+        default=None,
+        envvar=f"{ENV_PREFIX}FP16",
+        help="alias: False is --dtype float32",
     )(command)
 
 
@@ -102,6 +139,7 @@ def _option(each: Field[Any], hint: Any) -> Any:
         opposite = flag.removeprefix("no_") if flag.startswith("no_") else f"no_{flag}"
         return click.option(f"--{flag}/--{opposite}", each.name, **common)
     extra = ["--model"] if each.name == "model" else []
+    extra += [_SHORT[each.name]] if each.name in _SHORT else []
     return click.option(f"--{flag}", *extra, each.name, type=_type(hint), **common)
 
 
@@ -154,52 +192,6 @@ def _truth(name: str, value: str) -> bool:
     return _TRUTH[value.lower()]
 
 
-def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
-    """Lay a TOML file's keys under the environment and flags of every command (click's default_map)."""
-    if path is None:
-        return None
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.BadParameter(f"{path}: {error}") from error
-    group = cast("click.Group", ctx.command)
-    keys = _by_param(path, table, group)
-    ctx.default_map = _everywhere(keys, group)
-    return path
-
-
-def _everywhere(keys: dict[str, Any], group: click.Group) -> dict[str, Any]:
-    """Return the values for a group and all commands below it, as click wants them."""
-    return keys | {
-        name: _everywhere(keys, each) if isinstance(each, click.Group) else keys
-        for name, each in group.commands.items()
-    }
-
-
-def parameters(command: click.Command) -> Iterator[click.Parameter]:
-    """Yield the parameters of a command and of all below it."""
-    yield from command.params
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
-        yield from parameters(each)
-
-
-def _by_param(path: Path, table: dict[str, Any], group: click.Group) -> dict[str, Any]:
-    """Return the file's values by parameter name; an unknown key is an error that names the closest."""
-    known = {
-        opt.lstrip("-"): param.name
-        for param in parameters(group)
-        if isinstance(param, click.Option)
-        for opt in param.opts
-    }
-    keys: dict[str, Any] = {}
-    for key, value in table.items():
-        name = known.get(normalise(key))
-        if name is None:
-            raise click.BadParameter(f"{path}: unknown key {key!r}.{closest(key, sorted(known))}")
-        keys[name] = ",".join(value) if isinstance(value, list) else value
-    return keys
-
-
 def build_settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
     """Return the Settings of this call, and the transcription options that its command line named."""
     values: dict[str, Any] = {}
@@ -210,23 +202,36 @@ def build_settings(ctx: click.Context) -> tuple[Settings, dict[str, Any]]:
             if each and each.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 named.append(name)
     raw = {name: values[name] for name in NAMES if name in values}
+    if ctx.get_parameter_source("word_timestamps") is ParameterSource.DEFAULT:
+        del raw["word_timestamps"]  # nobody's word: options that need words imply it
     try:
         options = parse_named(raw)
     except BadOptionsError as error:
         raise click.UsageError(str(error), ctx) from error
+    if options.get("model", MODELS[0]) not in MODELS:
+        options["model"] = str(absolute(Path(options["model"])))  # the stage starts in another folder
     if values.get("fp16") is False and values.get("dtype") == "auto":
         values["dtype"] = "float32"
     known = {each.name for each in fields(Settings)} - {"options"}
-    given = {name: value for name, value in values.items() if name in known}
-    for name in (
-        "workdir",
-        "path2whisper_cache",
-        "state_dir",
-        "output_dir",
-        "api_keys_file",
-        "callback_secret_file",
-    ):
-        if given.get(name) is not None:
-            given[name] = given[name].expanduser().absolute()
+    given = {name: _checked(name, value) for name, value in values.items() if name in known}
     settings = Settings(**given, options=Options(**options))
     return settings, {name: options[name] for name in named if name in options}
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that a person gave as an absolute one, `~` read as shells do."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise click.UsageError(f"{path}: there is no such home directory; give the whole path") from error
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return the value of a setting, a path made absolute; no number of them may be below 0."""
+    if isinstance(value, Path):
+        return absolute(value)
+    if isinstance(value, (int, float)) and not 0 <= value < float("inf"):
+        raise click.UsageError(f"--{name} must be a number from 0 on, not {value}")
+    if name == "port" and value > _LAST_PORT:
+        raise click.UsageError(f"--port must be at most {_LAST_PORT}, not {value}")
+    return value

@@ -39,7 +39,13 @@ RANGES: dict[str, tuple[float, float]] = {  # as whisper refuses them, or could 
     "best_of": (1, 100),
     "beam_size": (1, 100),
 }
-WORD_OPTIONS = ("highlight_words", "max_line_width", "max_line_count", "max_words_per_line")
+WORD_OPTIONS = (
+    "highlight_words",
+    "max_line_width",
+    "max_line_count",
+    "max_words_per_line",
+    "hallucination_silence_threshold",
+)
 
 
 def option(
@@ -85,7 +91,7 @@ class Options:
     clip_timestamps: str = option("0", "start,end,start,end,… in seconds: the clips to transcribe")
     hallucination_silence_threshold: float | None = option(
         None,
-        "skip silences longer than this, in seconds, around a suspected hallucination (needs word_timestamps)",
+        "skip silences longer than this, in seconds, around a suspected hallucination (implies word_timestamps)",
     )
     exact: bool = option(False, "whisper's own sequential algorithm, window after window")
     no_vad: bool = option(False, "windows by loudness alone, without voice activity detection")
@@ -110,7 +116,7 @@ TEXT_NAMES = tuple(name for name in NAMES if _META[name]["changes"] == "text")
 def parse_named(raw: Mapping[str, Any], allowed: Iterable[str] = NAMES) -> dict[str, Any]:
     """Validate and normalise options somebody named.
 
-    Subtitle options that need words imply `word_timestamps`, unless that is named too.
+    Options that need words imply `word_timestamps`, unless that is named too.
     Raises BadOptionsError for an unknown name (with the closest) or a value of the wrong type or range.
     """
     known = list(allowed)
@@ -120,7 +126,7 @@ def parse_named(raw: Mapping[str, Any], allowed: Iterable[str] = NAMES) -> dict[
     named = {name: _value(name, value) for name, value in raw.items()}
     if allowed is POST_NAMES and named.get("model", MODELS[0]) not in MODELS:
         raise BadOptionsError("model must be a name here; paths to checkpoints are the operator's to give")
-    if any(named.get(name) for name in WORD_OPTIONS):
+    if any(named.get(name) not in (None, False) for name in WORD_OPTIONS):
         named.setdefault("word_timestamps", True)
     return named
 

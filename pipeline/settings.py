@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import BadOptionsError, WorkdirUnusableError
+from pipeline.errors import BadOptionsError, EnvironmentUnusableError, WorkdirUnusableError
 from pipeline.mounts import is_remote
 from pipeline.options import Options
 
@@ -107,16 +107,22 @@ class QueuePlace:
 def queue_place(settings: Settings, *, inside: bool = True) -> QueuePlace:
     """Choose the queue's place: as told, else in the workdir, else in the state directory.
 
-    The latter on a network mount or where read-only, and where `inside` forbids the workdir.
+    The latter on a network mount or where read-only, and where `inside` forbids the workdir. Raises
+    EnvironmentUnusableError where neither is local.
     """
     digest = hashlib.sha256(os.fsencode(settings.workdir)).hexdigest()[:16]
     folder = settings.state_dir / digest
     if url := settings.database_url:
-        return QueuePlace(url, Path(url.removeprefix(_FILE)).parent if on_a_disk(url) else folder)
+        return QueuePlace(url, Path(url.removeprefix(_FILE)).absolute().parent if on_a_disk(url) else folder)
     hidden = settings.workdir / ".whisper"
     reason = _unfit(settings.workdir, hidden) if inside else f"{settings.workdir} is no drop folder"
     if reason is None:
         return QueuePlace(f"{_FILE}{hidden / 'queue.db'}", hidden)
+    if inside and is_remote(folder):
+        raise EnvironmentUnusableError(
+            f"the queue has no local place: {reason}, and {settings.state_dir} is on a network or FUSE mount too; "
+            "name a local folder by --state_dir, or a server by --database_url"
+        )
     return QueuePlace(f"{_FILE}{folder / 'queue.db'}", folder, f"the queue lies in {folder}: {reason}")
 
 
@@ -144,20 +150,27 @@ def prepare_workdir(settings: Settings) -> None:
     if not os.access(settings.workdir, os.R_OK | os.X_OK):
         raise WorkdirUnusableError(f"{settings.workdir} is not readable {_who_fits(settings.workdir)}")
     if settings.output_dir is not None:
-        _prepare_output_dir(settings.output_dir)
+        prepare_output_dir(settings.output_dir)
     elif not os.access(settings.workdir, os.W_OK):
         raise WorkdirUnusableError(
-            f"{settings.workdir} is not writable {_who_fits(settings.workdir)}, or give an --output_dir"
+            f"{settings.workdir} is not writable {_what_fits(settings.workdir)}, or give an --output_dir"
         )
 
 
-def _prepare_output_dir(output_dir: Path) -> None:
+def prepare_output_dir(output_dir: Path) -> None:
+    """Create the output directory if missing; WorkdirUnusableError says what would fit."""
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkdirUnusableError(f"--output_dir {output_dir}: {error.strerror}") from error
     if not os.access(output_dir, os.W_OK | os.X_OK):
-        raise WorkdirUnusableError(f"--output_dir {output_dir} is not writable {_who_fits(output_dir)}")
+        raise WorkdirUnusableError(f"--output_dir {output_dir} is not writable {_what_fits(output_dir)}")
+
+
+def _what_fits(path: Path) -> str:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return "as its file system is mounted read-only: mount it writable"
+    return _who_fits(path)
 
 
 def _who_fits(path: Path) -> str:
@@ -181,7 +194,7 @@ def parse_work_hours(text: str) -> tuple[int, int]:
     match = _HOURS.fullmatch(text.strip())
     if match:
         h1, m1, h2, m2 = map(int, match.groups())
-        if max(h1, h2) <= 24 and max(m1, m2) < 60 and (h1, m1) != (h2, m2):  # noqa: PLR2004 - a clock's numbers
+        if max((h1, m1), (h2, m2)) <= (24, 0) and max(m1, m2) < 60 and (h1, m1) != (h2, m2):  # noqa: PLR2004 - a clock's numbers
             return h1 * 60 + m1, h2 * 60 + m2
     raise BadOptionsError(f"work_hours {text!r}: give a start and an end, as in 19:00-07:00")
 

@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from api.cli import cli
-from api.flags import parameters
+from api.config import parameters
 from pipeline import errors
 from pipeline.relay.wording import ENGLISH
 from pipeline.relay.wording import FRENCH as FRENCH_WORDS

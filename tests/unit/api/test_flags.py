@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import CONTEXT
-from api.flags import Command, Group, build_settings, load_config, option_flags, setting_flags
+from api.config import load_config
+from api.flags import Command, Group, build_settings, option_flags, setting_flags
 from pipeline.options import FORMATS, Options
 from pipeline.settings import Settings
 
@@ -148,3 +149,87 @@ def test_named_are_only_the_options_of_the_command_line(program: Program) -> Non
     assert program.call[1] == {"language": "fr"}
     assert program.call[0].options.beam_size == 2
     assert program.call[0].options.output_format == FORMATS
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--max_line_width", "40"),
+        ("--highlight_words", "True"),
+        ("--max_words_per_line", "5"),
+        ("--hallucination_silence_threshold", "2"),
+    ],
+    ids=lambda args: args[0],
+)
+def test_options_that_need_words_imply_them_for_the_whole_service(
+    program: Program, args: tuple[str, ...]
+) -> None:
+    """Nobody named word_timestamps; who says False to it is heard."""
+    assert program.settings("start-service", *args).options.word_timestamps
+    assert not program.settings("start-service", *args, "--word_timestamps", "False").options.word_timestamps
+    assert not program.settings("start-service", *args, WHISPER_WORD_TIMESTAMPS="0").options.word_timestamps
+
+
+def test_a_model_by_a_relative_path_is_found_from_wherever_its_stage_starts(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage is a process with another current directory."""
+    monkeypatch.chdir(tmp_path)
+    assert (
+        program.settings("start-service", "--model_size", "./mine.pt").options.model == f"{tmp_path}/mine.pt"
+    )
+    assert program.settings("start-service", "--model_size", "tiny").options.model == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [("port = 2026-01-01", "port"), ("[workdir]\na = 1", "workdir"), ("language = [[1]]", "language")],
+)
+def test_a_value_of_the_file_that_no_flag_could_have_is_an_error_in_words(
+    program: Program, tmp_path: Path, line: str, key: str
+) -> None:
+    """It names file and key."""
+    config = tmp_path / "c.toml"
+    config.write_text(line)
+    result = program.run("--config", str(config), "start-service")
+    assert result.exit_code == 2
+    assert f"c.toml: {key} must be" in result.output
+
+
+def test_the_file_has_numbers_truths_and_lists_as_they_come(program: Program, tmp_path: Path) -> None:
+    """TOML's own types say the same as the command line's words."""
+    config = tmp_path / "c.toml"
+    config.write_text("use_gpu = 1\nwatch = false\ntemperature = 0\nsuppress_tokens = [1, 2]\nport = 9\n")
+    settings = program.settings("--config", str(config), "start-service")
+    assert (settings.use_gpu, settings.watch, settings.port) == (True, False, 9)
+    assert (settings.options.temperature, settings.options.suppress_tokens) == (0.0, "1,2")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("start-service", "--use_gpu"), "--use_gpu belongs before the subcommand start-service"),
+        (("--port", "1"), "--port belongs after a subcommand, as in: start-service --port"),
+        (("start-service", "--port", "65536"), "--port must be at most 65535"),
+        (("start-service", "--quiet_seconds", "-1"), "--quiet_seconds must be a number from 0 on"),
+        (("start-service", "--idle_seconds", "nan"), "--idle_seconds must be a number from 0 on"),
+        (("--workdir", "~nobody-of-that-name/x", "start-service"), "no such home directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_told_where_it_was_made(program: Program, args: tuple[str, ...], said: str) -> None:
+    """Exit code 2, and what to do instead."""
+    result = program.run(*args)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_whispers_short_flags_and_underscores_in_commands_are_taken(program: Program, tmp_path: Path) -> None:
+    """-f and -o as whisper has them."""
+    settings = program.settings("start_service", "-f", "srt", "-o", str(tmp_path))
+    assert (settings.options.output_format, settings.output_dir) == (("srt",), tmp_path)
+
+
+def test_fp16_is_a_variable_too(program: Program) -> None:
+    """The alias, as every option."""
+    assert program.settings("start-service", WHISPER_FP16="False").dtype == "float32"
