@@ -6,18 +6,20 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+import click
 
 from api.forgetting import forget as erase
+from api.names import located
 from api.reach import find_service
+from api.tables import print_table
 from pipeline import VERSION
 from pipeline.errors import NotFoundError
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
 from pipeline.relay.commit import Committer
+from pipeline.relay.wording import ENGLISH, reason
 from pipeline.settings import queue_place
 from pipeline.status import file_answer, task_answer
 from pipeline.tasks import FAILURES, display
@@ -26,10 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipeline.settings import Settings
-    from pipeline.tasks import Task
+    from pipeline.tasks import MediaFile, Task
 
 LISTED = 50
-PIPED_WIDTH = 10_000  # columns: what is piped into another program is not wrapped
 
 
 @contextmanager
@@ -47,11 +48,32 @@ def _store(settings: Settings, *, readonly: bool) -> Iterator[TaskStore]:
 def show_status(settings: Settings, what: str | None, *, only_failed: bool) -> None:
     """Print the newest tasks; or one task with its files; or, with only_failed, just what failed and why."""
     with _store(settings, readonly=True) as store:
-        tasks = [_find(store, settings, what)] if what else store.tasks(limit=LISTED).rows
-        if what or only_failed:
-            _print_files(store, tasks, only_failed=only_failed)
+        if what:
+            _show_task(store, _find(store, settings, what), only_failed=only_failed)
+        elif only_failed:
+            failed = store.in_state(*FAILURES)
+            _print_files([each for each in failed if _is_last_word(store, each)])
         else:
-            _print_tasks(store, tasks)
+            _list_tasks(store)
+
+
+def _show_task(store: TaskStore, task: Task, *, only_failed: bool) -> None:
+    if not only_failed:
+        _print_tasks(store, [task])
+        click.echo()
+    _print_files(store.files(task.id, states=FAILURES if only_failed else ()).rows)
+
+
+def _is_last_word(store: TaskStore, file: MediaFile) -> bool:
+    """Tell whether nothing became of a file since: no later version of it, no later request."""
+    return max(each.id for each in store.known(file.path)[file.path]) == file.id
+
+
+def _list_tasks(store: TaskStore) -> None:
+    page = store.tasks(limit=LISTED)
+    _print_tasks(store, page.rows)
+    if page.next_cursor:
+        click.echo(f"These are the newest {LISTED}; name a directory or task to see an older one.", err=True)
 
 
 def act(settings: Settings, verb: str, what: str) -> None:
@@ -100,37 +122,29 @@ def _find(store: TaskStore, settings: Settings, what: str) -> Task:
 def _inside(settings: Settings, path: Path) -> bytes:
     """Return a path as the queue names it: given from here, or from the workdir."""
     for candidate in (path.absolute(), settings.workdir / path):
-        normal = Path(os.path.normpath(candidate))
-        if normal.is_relative_to(settings.workdir) and (
-            normal.exists() or candidate.is_relative_to(settings.workdir)
+        place = located(candidate, settings.workdir)
+        if place.is_relative_to(settings.workdir) and (
+            os.path.lexists(place) or candidate.is_relative_to(settings.workdir)
         ):
-            return os.fsencode(normal.relative_to(settings.workdir))
+            return os.fsencode(place.relative_to(settings.workdir))
     raise NotFoundError(f"{path} is not below {settings.workdir}")
 
 
 def _print_tasks(store: TaskStore, tasks: Sequence[Task]) -> None:
     tallies = store.tallies([task.id for task in tasks])
-    table = Table("task", "directory", "status", "progress", "files", box=None)
+    rows = []
     for task in tasks:
         tally = tallies[task.id]
         answer = task_answer(task, files=None, counts=tally.counts, sums=tally.sums, now=time.time())
         files = " ".join(f"{number} {state}" for state, number in answer["counts"].items() if number)
-        table.add_row(task.id, answer["dirname"], task.state, f"{answer['progress']:.0%}", files)
-    _print(table)
+        why = reason(answer["error"], ENGLISH) if answer["error"] else ""
+        rows.append((task.id, answer["dirname"], str(task.state), f"{answer['progress']:.0%}", files, why))
+    print_table("task", "directory", "status", "progress", "files", "why", rows=rows)
 
 
-def _print_files(store: TaskStore, tasks: Sequence[Task], *, only_failed: bool) -> None:
-    table = Table("file", "status", "progress", "why", box=None)
-    for task in tasks:
-        for file in store.files(task.id, states=FAILURES if only_failed else ()).rows:
-            answer: dict[str, Any] = file_answer(file)
-            why = answer["error"]["message"] if answer["error"] else "; ".join(answer["warnings"])
-            table.add_row(answer["path"], answer["status"], f"{answer['progress']:.0%}", why)
-    _print(table)
-
-
-def _print(table: Table) -> None:
-    console = Console(markup=False, highlight=False, emoji=False)  # names may hold [brackets] and :colons:
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
-    console.print(table)
+def _print_files(files: Sequence[MediaFile]) -> None:
+    rows = []
+    for answer in map(file_answer, files):
+        why = reason(answer["error"], ENGLISH) if answer["error"] else "; ".join(answer["warnings"])
+        rows.append((answer["path"], answer["status"], f"{answer['progress']:.0%}", why))
+    print_table("file", "status", "progress", "why", rows=rows)

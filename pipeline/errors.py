@@ -170,7 +170,7 @@ class NotMediaError(MediaError):
 
 
 class NoAudioError(MediaError):
-    """The file has no audio track."""
+    """The file has no audio track: there is nothing to transcribe; replace or remove it."""
 
     code = "no_audio"
 
@@ -212,7 +212,7 @@ class ChangedError(MediaError):
 
 
 class TooSlowError(MediaError):
-    """Decoding made no progress and was stopped."""
+    """Decoding made no progress and was stopped; copy the file again, or convert it."""
 
     code = "decode_stalled"
 

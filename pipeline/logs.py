@@ -38,6 +38,11 @@ def configure(level: str, form: str) -> None:
     logging.getLogger(ACCESS).setLevel(logging.INFO if is_access_told else logging.WARNING)
 
 
+def one_line(text: str) -> str:
+    """Return a text in which newlines and whatever else a terminal would obey are spelled out."""
+    return text.translate(_CONTROLS)
+
+
 def ids(file: MediaFile) -> dict[str, Any]:
     """Return the fields of a line about this file."""
     return {"task_id": file.task_id, "file_id": file.id}
@@ -49,7 +54,7 @@ class Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line, with the ids of what it is about at its end."""
         about = [f"{name[:-3]} {getattr(record, name)}" for name in IDS if hasattr(record, name)]
-        line = super().formatMessage(record).translate(_CONTROLS)
+        line = one_line(super().formatMessage(record))
         return f"{line} [{', '.join(about)}]" if about else line
 
 

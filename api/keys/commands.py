@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from api.flags import Command, Group, setting_flags
+from api.flags import Command, Group, absolute, setting_flags
 from api.keys import file
 from api.keys.key import Scope, new_key
+from api.tables import print_table
 from pipeline.errors import ConflictError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -71,12 +70,11 @@ def add(api_keys_file: Path | None, name: str, scopes: frozenset[Scope]) -> None
 @setting_flags("keys")
 def list_(api_keys_file: Path | None) -> None:
     """Show the keys: names, scopes, when they were made and used last."""
-    table = Table("key", "name", "scopes", "created", "last used", box=None)
-    for key in file.read(_given(api_keys_file)):
-        table.add_row(
-            key.id, key.name, _words(key.scopes), _moment(key.created), _moment(key.last_used) or "never"
-        )
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    rows = [
+        (key.id, key.name, _words(key.scopes), _moment(key.created), _moment(key.last_used) or "never")
+        for key in file.read(_given(api_keys_file))
+    ]
+    print_table("key", "name", "scopes", "created", "last used", rows=rows)
 
 
 @api.command(cls=Command)
@@ -99,7 +97,7 @@ def revoke(api_keys_file: Path | None, which: str) -> None:
 def _given(path: Path | None) -> Path:
     if path is None:
         raise UsageError("name the file of keys: --api_keys_file PATH, or the variable WHISPER_API_KEYS_FILE")
-    return path.expanduser().absolute()
+    return absolute(path)
 
 
 def _checked(name: str) -> str:

@@ -56,8 +56,6 @@ ENGLISH = Wording(
         _S.CANCELLED: "cancelled",
     },
     reasons={
-        "no_audio": "The file has no audio track: there is nothing to transcribe; replace or remove it.",
-        "decode_stalled": "{message} Copy the file again, or convert it.",
         "crashed": "{message}. Convert the file or cut it, or ask for a retry.",
         "stalled": "{message}. Convert the file or cut it, or ask for a retry.",
         "out_of_memory": "{message}. A smaller model may do it; or free some memory and ask for a retry.",
@@ -92,7 +90,7 @@ FRENCH = Wording(
         "empty": "Le fichier est vide (0 octet) ; copiez-le de nouveau.",
         "not_media": "Le contenu n'est ni de l'audio ni de la vidéo que FFmpeg sache lire, quel que soit le nom ; "
         "remplacez ou retirez le fichier.",
-        "no_audio": "Le fichier n'a pas de piste audio.",
+        "no_audio": "Le fichier n'a pas de piste audio : il n'y a rien à transcrire ; remplacez-le ou retirez-le.",
         "corrupt": "Aucun son n'a pu être décodé : le fichier est endommagé ; copiez-le de nouveau depuis sa source.",
         "too_long": "Il contient plus de son qu'un enregistrement de sa taille ; découpez-le si c'en est un.",
         "unreadable": "Le fichier ne peut pas être ouvert : permission refusée ; donnez le droit de lecture à "
@@ -111,7 +109,7 @@ FRENCH = Wording(
         "out_of_memory": "La mémoire n'a pas suffi ; libérez-en ou prenez un modèle plus petit, puis relancez.",
         "media": "Le fichier n'a pas pu être transcrit : {message}",
         "internal": "Erreur interne ({message}) ; demandez un nouvel essai, sinon signalez-la avec le journal.",
-        "no_media": "Le dossier ne contient ni audio ni vidéo.",
+        "no_media": "Le dossier ne contient ni audio ni vidéo ; copiez-en, ils seront trouvés tout seuls.",
     },
 )
 
@@ -131,7 +129,7 @@ def _head(answer: Mapping[str, Any], words: Wording) -> Iterator[str]:
     yield words.as_of.format(answer["updated_at"][:16].replace("T", " ") + " UTC")
     yield _summary(answer, words)
     if answer["error"]:
-        yield _reason(answer["error"], words)
+        yield reason(answer["error"], words)
     yield ""
     for state, number in answer["counts"].items():
         yield f"{number:6d} {words.states[state]}"
@@ -156,11 +154,12 @@ def _files(answer: Mapping[str, Any], words: Wording) -> Iterator[str]:
             yield from ("", title)
         for each in files:
             yield from ("", f"  {_one_line(each['path'])}")
-            reasons = each["warnings"] if files is noted else [_reason(each["error"], words)]
-            yield from (f"      {_one_line(reason)}" for reason in reasons)
+            remarks = each["warnings"] if files is noted else [reason(each["error"], words)]
+            yield from (f"      {_one_line(remark)}" for remark in remarks)
 
 
-def _reason(error: Mapping[str, str], words: Wording) -> str:
+def reason(error: Mapping[str, str], words: Wording) -> str:
+    """Say what happened and what to do about it."""
     return words.reasons.get(error["code"], "{message}").replace("{message}", error["message"])
 
 
