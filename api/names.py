@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.ingest.beneath import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
@@ -36,6 +36,19 @@ def _alike(path: bytes) -> Iterator[bytes]:
     yield _SHOWN_BYTE.sub(lambda match: bytes([int(match[1], 16)]), path)
     for form in ("NFC", "NFD"):
         yield os.fsencode(unicodedata.normalize(form, os.fsdecode(path)))
+
+
+def located(path: Path, workdir: Path) -> Path:
+    """Return where a path given by hand lies: below the workdir as that is named, whatever links lead there.
+
+    Of a link to a directory the target is meant; of one to a file the link itself, where watcher and rescan see it so.
+    """
+    beside, target = Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(path))
+    root = Path(os.path.realpath(workdir))
+    leaves = not (beside.is_relative_to(root) or target.is_relative_to(beside.parent))
+    is_directory = os.path.isdir(target)  # noqa: PTH112 - what may not be looked at is none; Path's would raise
+    place = target if path.name == ".." or leaves or is_directory else beside
+    return workdir / place.relative_to(root) if place.is_relative_to(root) else place
 
 
 def _exists(root: Path, path: bytes) -> bool:

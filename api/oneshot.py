@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from api.board import Board
+from api.flags import absolute
+from api.names import located
 from api.reach import Remote, find_service
 from api.service import Core
 from api.stages import devices
 from pipeline.errors import EnvironmentUnusableError, UsageError
 from pipeline.ingest.scan import scan, units
 from pipeline.ingest.writers import ignore_lease_signals
-from pipeline.settings import on_a_disk, queue_place
+from pipeline.logs import one_line
+from pipeline.options import POST_NAMES
+from pipeline.relay.wording import ENGLISH, reason
+from pipeline.settings import on_a_disk, prepare_output_dir, queue_place
+from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 from pipeline.status import task_answer
 from pipeline.tasks import FAILURES, Source, TaskState, display
 
@@ -54,12 +60,17 @@ class Follows(Protocol):
 
 def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, Any]) -> int:
     """Transcribe files and directories; return 0 if all is done, 1 if anything failed, naming it."""
-    wanted = [piece for path in paths for piece in _pieces(path.expanduser().absolute(), settings.workdir)]
+    workdir = settings.workdir
+    wanted = [piece for path in paths for piece in _pieces(located(absolute(path), workdir), workdir)]
     inside = all(path.is_relative_to(settings.workdir) for path in wanted)
     service = find_service(queue_place(settings).folder) if inside and settings.workdir.exists() else None
     if service:
+        _refuse_what_the_service_decides(service, named)
         return _interruptible(_Service(service), wanted, settings.workdir, named)
+    ffmpeg_binary()
     ignore_lease_signals()
+    if settings.output_dir is not None:
+        prepare_output_dir(settings.output_dir)
     own = settings if inside else _elsewhere(settings, wanted)
     core = Core(own, devices(own), unattended=False)
     core.start()
@@ -71,12 +82,30 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
 
 def _pieces(path: Path, workdir: Path) -> list[Path]:
     """Return what a path given by hand stands for: the workdir itself is each of its units that holds media."""
-    if not path.exists():
-        raise UsageError(f"{path} does not exist")
+    try:
+        path.stat()
+    except OSError as error:
+        raise UsageError(_unseen(path, error)) from error
     if path != workdir:
         return [path]
     root = os.fsencode(path)
     return [path / os.fsdecode(unit) for unit in units(root) if any(scan(root, unit))] or [path]
+
+
+def _unseen(path: Path, error: OSError) -> str:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return f"{path} does not exist"
+    return f"{path} cannot be looked at: {error.strerror}"
+
+
+def _refuse_what_the_service_decides(service: Remote, named: Mapping[str, Any]) -> None:
+    """Raise UsageError for options that are told to a service at its start, not with a request."""
+    others = [f"--{name}" for name in named if name not in POST_NAMES]
+    if others:
+        raise UsageError(
+            f"{', '.join(others)}: the service that runs on this workdir ({service.url}) was told so at its start; "
+            "leave it out here, start the service with it, or stop the service first"
+        )
 
 
 def _elsewhere(settings: Settings, paths: Sequence[Path]) -> Settings:
@@ -156,7 +185,7 @@ def _interruptible(there: Follows, paths: Sequence[Path], root: Path, named: Map
 
 def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[str, Any]) -> int:
     tasks = {there.submit(os.fsencode(path.relative_to(root)) or b".", named): path for path in paths}
-    names = {task_id: display(os.fsencode(path.name)) for task_id, path in tasks.items()}
+    names = {task_id: one_line(display(os.fsencode(path.name))) for task_id, path in tasks.items()}
     with Board(names) as board:
         while True:
             answers = {task_id: there.answer(task_id) for task_id in tasks}
@@ -169,7 +198,8 @@ def _follow(there: Follows, paths: Sequence[Path], root: Path, named: Mapping[st
     wrong = [
         word for task_id, path in tasks.items() for word in _complaints(there, answers[task_id], path, root)
     ]
-    print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+    for each in wrong:
+        print(one_line(each), file=sys.stderr)
     return 1 if wrong else 0
 
 
@@ -182,4 +212,5 @@ def _complaints(there: Follows, answer: Mapping[str, Any], path: Path, root: Pat
     for file in there.failures(answer["task_id"]):
         source = root / file["path"]
         if source.is_relative_to(path) and (os.path.lexists(source) or "\\x" in file["path"]):
-            yield str(file["error"]["message"])
+            words = reason(file["error"], ENGLISH)
+            yield words if file["path"] in words else f"{file['path']}: {words}"

@@ -86,7 +86,8 @@ def find_service(folder: Path) -> Remote | None:
     """Return the service whose address lies in this folder, if it is alive."""
     try:
         card = json.loads((folder / NAME).read_text())
-        os.kill(card["pid"], 0)
+        with suppress(PermissionError):  # it runs, as another user
+            os.kill(card["pid"], 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     remote = Remote(card["url"], card.get("key"))

@@ -18,6 +18,7 @@ from api.service import Core
 from api.stages import devices
 from pipeline.errors import EnvironmentUnusableError
 from pipeline.ingest.writers import ignore_lease_signals
+from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -30,6 +31,7 @@ SHUTDOWN_S = 2  # for requests in flight once the rest has stopped
 
 def serve(settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT; a second signal exits at once."""
+    ffmpeg_binary()  # rather no service than one that fails every file
     ignore_lease_signals()
     allow_many()
     listener = _listen(settings.host, settings.port)

@@ -50,8 +50,10 @@ def test_a_log_level_that_is_asked_for_is_given(workdir: Path) -> None:
 def test_a_failed_file_is_named_and_the_exit_code_is_1(workdir: Path) -> None:
     """The others are done."""
     (workdir / "talks/bad.mp3").write_bytes(b"no sound")
+    (workdir / "talks/out.mp3").symlink_to("/etc/hostname")
     ended = transcribe(workdir, str(workdir / "talks"))
     assert ended.returncode == 1
+    assert "talks/out.mp3: The link leaves the workdir" in ended.stderr
     assert "talks/bad.mp3: The content is not audio or video" in ended.stderr
     assert (workdir / "talks/a.txt").exists()
 
@@ -60,6 +62,9 @@ def test_a_failed_file_is_named_and_the_exit_code_is_1(workdir: Path) -> None:
     ("words", "code", "said"),
     [
         (["transcribe", "nowhere"], 2, "nowhere does not exist"),
+        (["transcribe", "n" * 300], 2, "cannot be looked at: File name too long"),
+        (["transcribe", "talks", "--output_dir", "notes.txt"], 3, "--output_dir"),
+        (["--workdir", "~nobody-of-that-name", "status"], 2, "no such home directory"),
         (["transcribe", "notes.txt"], 2, "notes.txt is neither a directory nor a media file by its name"),
         (["transcribe", "empty"], 1, "empty holds no audio or video file"),
         (["transcribe", "talks", "--temperature", "3"], 2, "temperature must be 0 to 1"),
@@ -95,6 +100,9 @@ def test_a_port_or_workdir_that_cannot_be_used_is_exit_3(tmp_path: Path, workdir
     (tmp_path / "file").write_text("")
     ended = run(tmp_path / "file", "start-service", "--engine", "fake")
     assert (ended.returncode, "is a file; the workdir must be a folder" in ended.stderr) == (3, True)
+    no_ffmpeg = {"PATH": str(tmp_path), "IMAGEIO_FFMPEG_EXE": str(tmp_path / "none")}
+    ended = run(workdir, "start-service", "--port", "0", "--engine", "fake", **no_ffmpeg)
+    assert (ended.returncode, "install the 'ffmpeg' package" in ended.stderr) == (3, True)
 
 
 def test_ctrl_c_keeps_what_is_finished(workdir: Path) -> None:
@@ -167,6 +175,8 @@ def test_the_same_through_a_running_service(workdir: Path, service: Callable[...
     assert "completed" in run(workdir, "status", "talks").stdout + run(workdir, "status").stdout
     (workdir / "caf\udce9").mkdir()
     tone(workdir / "caf\udce9/b.wav", pitch=700)
+    ended = transcribe(workdir, str(workdir / "talks"), "--beam_size", "1")
+    assert (ended.returncode, "--beam_size: the service that runs" in ended.stderr) == (2, True)
     ended = transcribe(workdir, os.fsdecode(b"%s/caf\xe9" % os.fsencode(workdir)))
     assert ended.returncode == 0, ended.stderr
     assert (workdir / "caf\udce9/b.txt").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from functools import cache
@@ -45,6 +46,8 @@ def ffmpeg_binary() -> str:
         bundled: str = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         raise FFmpegMissingError from error
+    if not os.access(bundled, os.X_OK):  # IMAGEIO_FFMPEG_EXE may name anything
+        raise FFmpegMissingError(f"{bundled} cannot be run")
     return bundled
 
 
