@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 KEPT_OUT = "kept_out"
 _COMES_BACK = frozenset({GoneError.code, KEPT_OUT})
+_HAD_OUTPUTS = frozenset({FileState.DONE, FileState.SKIPPED})
 Rows = Mapping[bytes, Sequence[MediaFile]]
 
 
@@ -58,6 +59,7 @@ class Arrivals:
         self._evidence = evidence
         self._admitting = admitting
         self._judged: defaultdict[bytes, dict[bytes, Fingerprint]] = defaultdict(dict)  # by unit, then path
+        self._left: set[bytes] = set()  # judged once, and then away: what comes back there was dropped anew
 
     def look(self, directory: bytes, source: Source) -> set[str]:
         """Look at a directory and its subtree (`.`: the root's loose files); return the tasks that got files."""
@@ -66,12 +68,15 @@ class Arrivals:
         missing = [path for path in judged if path not in found and beneath.is_below(path, directory)]
         for path in missing:
             del judged[path]
+        self._left.update(path for path in missing if self._is_away(path))
         unjudged = [each for each in found.values() if judged.get(each.path) != each.fingerprint]
         if not missing and not unjudged:
             return set()
         rows = self._store.known(directory)
         self._let_go(rows, found)
-        fresh = [each for each in unjudged if self._is_new(each, rows.get(each.path, ()), judged)]
+        folders = FolderOptions(self._root)
+        wanted = (each for each in unjudged if folders.lets_in(each.path))
+        fresh = [each for each in wanted if self._is_new(each, rows.get(each.path, ()), judged)]
         return self._admit(directory, fresh, source) if fresh else set()
 
     def forget(self, path: bytes) -> None:
@@ -83,7 +88,8 @@ class Arrivals:
     def keep(self, units: Iterable[bytes]) -> None:
         """Forget what was judged in other directories than these: they are no more."""
         for gone_unit in self._judged.keys() - set(units):
-            del self._judged[gone_unit]
+            judged = self._judged.pop(gone_unit)
+            self._left.update(path for path in judged if self._is_away(path))
 
     def healed(self) -> list[bytes]:
         """Return directories of files that failed for a reason that is over, to be looked at again.
@@ -114,6 +120,7 @@ class Arrivals:
             self._follow(found, rows)
         if verdict in (Verdict.KNOWN, Verdict.CHANGED):
             judged[found.path] = found.fingerprint
+            self._left.discard(found.path)
         return verdict is Verdict.NEW
 
     def _follow(self, found: Found, rows: Sequence[MediaFile]) -> None:
@@ -152,6 +159,7 @@ class Arrivals:
         )
         for each in fresh:
             self._judged[unit(each.path)][each.path] = each.fingerprint
+            self._left.discard(each.path)
         return task.id
 
     def _let_go(self, rows: Rows, found: Mapping[bytes, Found]) -> None:
@@ -176,9 +184,17 @@ class Arrivals:
             return Problem(code=KEPT_OUT, message="A .nowhisper file or an ignored name keeps this file out.")
         return None
 
+    def _is_away(self, path: bytes) -> bool:
+        try:
+            return beneath.look(self._root, path) is None
+        except OSError:
+            return False  # that cannot be told now
+
     def _is_over(self, row: MediaFile) -> bool:
         """Tell whether the reason for which a file ended is no more."""
         code = row.error.code if row.error else None
+        if row.state in _HAD_OUTPUTS and row.path in self._left:
+            return True  # deleted and dropped again: its transcript decides whether it is done
         if row.state is FileState.SKIPPED:
             return code in _COMES_BACK
         if row.state is FileState.FAILED and code == UnreadableError.code:

@@ -148,6 +148,10 @@ class Intake:
         with self._noticing:
             self._everything = source
 
+    def heed(self, directory: bytes) -> None:
+        """Have files that wait below a directory hear its `whisper.toml`, which came or changed."""
+        self._settling.heed(directory)
+
     def forget(self, path: bytes) -> None:
         """Take a file or subtree for new when it is looked at again: it was erased, or was away for a moment."""
         with self._noticing:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import BadOptionsError
 from pipeline.ingest import beneath
 from pipeline.ingest.beneath import ROOT
+from pipeline.ingest.folder_options import EXCLUDE, INCLUDE
 from pipeline.ingest.ignore import is_selected
 from pipeline.options import NAMES
 from pipeline.queue.records import NewFile
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
     from pipeline.ingest.folder_options import FolderOptions
     from pipeline.ingest.scan import Found
+    from pipeline.tasks import Fingerprint, MediaFile
 
-INCLUDE, EXCLUDE, FORCE = "include", "exclude", "force"  # kept in a task's options beside the named ones
+FORCE = "force"  # kept in a task's options beside the named ones, as are INCLUDE and EXCLUDE
 
 
 def named_of(task: Task) -> dict[str, Any]:
@@ -67,27 +69,41 @@ def new_file(found: Found, named: Mapping[str, Any], folders: FolderOptions, pri
     """Return the row of a file: settling, or failed already where it cannot be done as it is."""
     if found.outside:
         message = "The link leaves the workdir; put the file itself there, or a link that stays inside."
-        return _failed(found, named, Problem(code="outside_workdir", message=message))
+        problem = Problem(code="outside_workdir", message=message)
+        return _failed(found.path, found.fingerprint, named, problem)
+    return _told(found.path, found.fingerprint, named, folders, FileState.SETTLING, priority)
+
+
+def told_since(row: MediaFile, fingerprint: Fingerprint, folders: FolderOptions) -> NewFile | None:
+    """Return what a waiting file is queued as instead, where a `whisper.toml` that came after it names more options.
+
+    None where there is none. What was named before stays: by whom is not known any more.
+    """
+    new = _told(row.path, fingerprint, row.options, folders, FileState.QUEUED, row.priority)
+    if new.error is None and (new.options, new.priority) == (row.options, row.priority):
+        return None
+    return new
+
+
+def _told(  # noqa: PLR0913, PLR0917 - all of a row
+    path: bytes,
+    fingerprint: Fingerprint,
+    named: Mapping[str, Any],
+    folders: FolderOptions,
+    state: FileState,
+    priority: int,
+) -> NewFile:
     try:
-        options = {**folders.of(beneath.parent(found.path)), **named}
+        options = {**folders.of(beneath.parent(path)), **named}
+        priority = priority or folders.priority_of(beneath.parent(path))
     except BadOptionsError as error:
-        return _failed(found, named, Problem(code=error.code, message=str(error)))
-    return NewFile(
-        path=found.path,
-        fingerprint=found.fingerprint,
-        state=FileState.SETTLING,
-        options=options,
-        priority=priority,
-    )
+        return _failed(path, fingerprint, named, Problem(code=error.code, message=str(error)))
+    return NewFile(path=path, fingerprint=fingerprint, state=state, options=options, priority=priority)
 
 
-def _failed(found: Found, named: Mapping[str, Any], problem: Problem) -> NewFile:
+def _failed(path: bytes, fingerprint: Fingerprint, named: Mapping[str, Any], problem: Problem) -> NewFile:
     return NewFile(
-        path=found.path,
-        fingerprint=found.fingerprint,
-        state=FileState.FAILED,
-        options=dict(named),
-        error=problem,
+        path=path, fingerprint=fingerprint, state=FileState.FAILED, options=dict(named), error=problem
     )
 
 

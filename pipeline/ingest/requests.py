@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import BadPathError, UnavailableError, UnreadableError
 from pipeline.ingest import beneath, judge
-from pipeline.ingest.folder_options import FolderOptions
+from pipeline.ingest.folder_options import EXCLUDE, INCLUDE, FolderOptions
 from pipeline.ingest.ignore import is_media
 from pipeline.ingest.judge import Verdict
-from pipeline.ingest.placing import EXCLUDE, FORCE, INCLUDE, named_of, new_file, selects
+from pipeline.ingest.placing import FORCE, named_of, new_file, selects
 from pipeline.ingest.scan import Found, is_kept_out, is_readable, scan
 from pipeline.options import TEXT_NAMES
 from pipeline.queue.records import NewFile
@@ -77,7 +77,8 @@ class Requests:
 
     def submit(self, request: Request) -> Task:
         """Return the request's task: the active one, the one that did it all, or a new one."""
-        found = [each for each in scan(self._root, request.path) if self._wants(request, each)]
+        folders = FolderOptions(self._root)
+        found = [each for each in scan(self._root, request.path) if self._wants(request, each, folders)]
         written = {} if request.force else self._written(request.path, found)
         with self._admitting:
             return self._admit(request, found, written) if found else self._without_media(request)
@@ -89,8 +90,10 @@ class Requests:
             raise BadPathError(f"{display(path)} is neither a directory nor a media file by its name")
         return path
 
-    def _wants(self, request: Request, found: Found) -> bool:
-        return selects(request.path, request.options, found.path)
+    def _wants(self, request: Request, found: Found, folders: FolderOptions) -> bool:
+        """Tell whether a file is asked for; one that is asked for by its own name needs no whisper.toml's leave."""
+        let_in = found.path == request.path or folders.lets_in(found.path)
+        return let_in and selects(request.path, request.options, found.path)
 
     def _written(self, path: bytes, found: Sequence[Found]) -> dict[bytes, Written | None]:
         """Look for transcripts before anybody has to wait for it; of files that wait for a stage none is asked."""
@@ -224,7 +227,7 @@ class Requests:
             return Problem(code=UnreadableError.code, message=message)
         if is_kept_out(self._root, request.path):
             message = f"{where} is kept out by a .nowhisper file or an ignored name on its way."
-        elif request.include or request.exclude:
+        elif request.include or request.exclude or any(scan(self._root, request.path)):
             message = f"{where} holds no audio or video file that include and exclude let in."
         else:
             message = (

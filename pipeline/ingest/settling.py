@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.errors import IllegalTransitionError, NotFoundError
+from pipeline.errors import ConflictError, IllegalTransitionError, NotFoundError
 from pipeline.ingest import beneath, writers
 from pipeline.ingest.arrivals import gone
-from pipeline.ingest.placing import FORCE
+from pipeline.ingest.beneath import ROOT
+from pipeline.ingest.folder_options import FolderOptions
+from pipeline.ingest.placing import FORCE, told_since
 from pipeline.logs import ids
 from pipeline.options import contradicts
-from pipeline.tasks import FileState, Fingerprint, MediaFile, display
+from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, display
 
 if TYPE_CHECKING:
     from pipeline.ingest.beneath import Look
     from pipeline.ingest.evidence import Evidence
     from pipeline.ingest.settle import Settle
+    from pipeline.queue.records import NewFile
     from pipeline.queue.store import TaskStore
 
 logger = logging.getLogger(__name__)
@@ -59,9 +63,16 @@ class Settling:
         self._settle = settle
         self._copy = copy
         self._forget = forget
+        self._ruled: deque[bytes] = deque()  # directories whose whisper.toml came or changed
+
+    def heed(self, directory: bytes) -> None:
+        """Have the files that wait below a directory hear its `whisper.toml`. From any thread."""
+        self._ruled.append(directory)
 
     def step(self, now: float) -> set[str]:
         """Look at what is due; return the tasks in which something changed."""
+        while self._ruled:
+            self._retell(self._ruled.popleft())
         waiting: defaultdict[bytes, list[MediaFile]] = defaultdict(list)
         for row in self._store.in_state(FileState.SETTLING):
             waiting[row.path].append(row)
@@ -107,10 +118,12 @@ class Settling:
 
     def _queue(self, ready: Sequence[tuple[MediaFile, Fingerprint]]) -> None:
         forced = {task_id for task_id in {row.task_id for row, _ in ready} if self._is_forced(task_id)}
-        todo = []
+        todo, retold, folders = [], [], FolderOptions(self._root)
         for row, fingerprint in ready:
+            new = told_since(row, fingerprint, folders)
+            wanted = replace(row, options=new.options) if new else row
             try:
-                done = None if row.task_id in forced else self._done(row, fingerprint)
+                done = None if row.task_id in forced else self._done(wanted, fingerprint)
             except OSError as error:  # whether it is done cannot be told now: it stays settling
                 logger.warning(
                     "%s: its transcript cannot be looked for: %s",
@@ -119,6 +132,9 @@ class Settling:
                     extra=ids(row),
                 )
                 continue
+            if done is None and new:
+                retold.append((row, fingerprint))
+                continue
             if done is None:
                 todo.append((row.id, fingerprint))
                 continue
@@ -126,6 +142,31 @@ class Settling:
                 self._store.skip(row.id, None, outputs=done.outputs, warnings=done.warnings)
         if todo:
             self._store.settle(todo)
+        self._queue_instead(retold, folders)
+
+    def _retell(self, directory: bytes) -> None:
+        folders = FolderOptions(self._root)
+        if directory == ROOT:  # the whole workdir's
+            rows = self._store.in_state(FileState.QUEUED, FileState.RETRY_WAIT)
+        else:
+            known = self._store.known(directory).values()
+            rows = [row for each in known for row in each if row.state in WAITING - {FileState.SETTLING}]
+        told = (row for row in rows if told_since(row, row.fingerprint, folders))
+        self._queue_instead(((row, row.fingerprint) for row in told), folders)
+
+    def _queue_instead(
+        self, waiting: Iterable[tuple[MediaFile, Fingerprint]], folders: FolderOptions
+    ) -> None:
+        """Let rows with more options take the place of those that wait still; what a request says stays."""
+        by_task: defaultdict[str, dict[int, NewFile]] = defaultdict(dict)
+        for row, fingerprint in waiting:
+            now = self._store.file(row.id)
+            new = told_since(now, fingerprint, folders) if now and now.state in WAITING else None
+            if new is not None:
+                by_task[row.task_id][row.id] = new
+        for task_id, instead in by_task.items():
+            with suppress(ConflictError, NotFoundError):  # cancelled or forgotten meanwhile
+                self._store.add_files(task_id, list(instead.values()), instead_of=list(instead))
 
     def _is_forced(self, task_id: str) -> bool:
         task = self._store.task(task_id)

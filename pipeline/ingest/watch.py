@@ -179,6 +179,7 @@ class Handler(FileSystemEventHandler):
     def _notice(self, path: bytes, event: FileSystemEvent, *, moved: bool, closed: bool) -> None:
         name = path.rpartition(b"/")[2]
         if name == FOLDER_OPTIONS:
+            self._intake.heed(parent(path))
             self._intake.notice_all(Source.WATCH)
         elif name == KEEP_OUT:
             self._intake.notice(parent(path), source=Source.WATCH)

@@ -346,6 +346,136 @@ def test_a_bad_whisper_toml_fails_its_files_and_mending_it_heals_them(
     assert states() == {b"a/x.mp3": [S.QUEUED]}
 
 
+@pytest.mark.parametrize("is_heard_of", [True, False])
+def test_a_folder_that_was_deleted_and_is_dropped_again_is_done_again(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    workdir: Path,
+    is_heard_of: bool,
+) -> None:
+    """Its times kept, as most copies keep them; one whose transcripts alone were removed is not."""
+    for path in ("a/x.mp3", "b/y.mp3"):
+        os.utime(workdir / os.fsdecode(put(path)), (1, 1))
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert len(work()) == 2
+    shutil.rmtree(workdir / "a")
+    (workdir / "b/y.json").unlink()
+    if is_heard_of:
+        intake.notice(b"a", source=Source.WATCH)
+    else:
+        intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    os.utime(workdir / os.fsdecode(put("a/x.mp3")), (1, 1))
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert work() == [b"a/x.mp3"]
+
+
+def test_a_folder_that_comes_back_with_its_transcripts_is_done(
+    intake: Intake, clock: Any, put: Callable[..., bytes], work: Callable[[], list[bytes]], workdir: Path
+) -> None:
+    """A mount below the workdir that was away for a moment costs nothing."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    work()
+    (workdir / "a").rename(workdir.parent / "away")
+    intake.notice_all(Source.RESCAN)
+    clock.run(2)
+    (workdir.parent / "away").rename(workdir / "a")
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert work() == []
+
+
+def test_a_whisper_toml_that_is_copied_after_the_files_is_heard_all_the_same(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+) -> None:
+    """`cp -r` copies in no order; one with Windows' mark at its beginning is read too."""
+    put("a/x.mp3")
+    intake.notice_all(Source.WATCH)
+    clock.run(2)
+    put("a/whisper.toml", b'\xef\xbb\xbflanguage = "French"\noutput_format = "txt"')
+    clock.run(6)
+    (row,) = store.in_state(S.QUEUED)
+    assert row.options == {"language": "fr", "output_format": ("txt",)}
+
+
+def test_files_that_wait_for_a_stage_hear_a_whisper_toml_that_comes_then(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    store: TaskStore,
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
+    """What a request named stays; what a stage has, or is of another directory, is left alone."""
+    for path in ("a/b/x.mp3", "a/y.mp3", "c/z.mp3"):
+        put(path)
+    intake.submit("a/b", Source.API, {"language": "de"})
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    put("a/whisper.toml", b'language = "French"\ntask = "translate"\npriority = 3')
+    intake.heed(b"a")
+    clock.run(1)
+    options = {row.path: (row.options, row.priority) for row in store.in_state(S.QUEUED)}
+    assert options == {
+        b"a/b/x.mp3": ({"language": "de", "task": "translate"}, 3),
+        b"a/y.mp3": ({"language": "fr", "task": "translate"}, 3),
+        b"c/z.mp3": ({}, 0),
+    }
+    assert set(map(tuple, states().values())) == {(S.QUEUED,)}
+    put("whisper.toml", b"temperature_typo = 1")
+    intake.heed(b".")
+    clock.run(1)
+    assert {row.error.code for row in store.in_state(S.FAILED)} == {"bad_options"}
+    assert store.in_state(S.QUEUED) == []
+
+
+def test_include_and_exclude_of_whisper_toml_hold_for_its_subtree(
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    states: Callable[[], dict[bytes, list[FileState]]],
+) -> None:
+    """Whoever asks for one file by name gets it; when the rule goes, the others come in."""
+    put("a/whisper.toml", b'include = ["*.mp3"]')
+    put("a/b/whisper.toml", b'exclude = ["draft*"]')
+    for path in ("a/x.mp3", "a/x.wav", "a/b/y.mp3", "a/b/draft.mp3", "c/z.wav"):
+        put(path)
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert states().keys() == {b"a/x.mp3", b"a/b/y.mp3", b"c/z.wav"}
+    intake.submit("a/x.wav", Source.API)
+    assert b"a/x.wav" in states()
+    put("a/b/whisper.toml", b"")
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert b"a/b/draft.mp3" in states()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('exlude = ["*.wav"]', "Did you mean 'exclude'?"),
+        ('include = "*.mp3"', "a list of globs"),
+        ('priority = "high"', "a whole number"),
+    ],
+)
+def test_a_rule_of_whisper_toml_that_makes_no_sense_fails_its_files(
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, line: str, said: str
+) -> None:
+    """As a bad option does."""
+    put("a/x.mp3")
+    put("a/whisper.toml", line.encode())
+    intake.notice_all(Source.WATCH)
+    clock.run(1)
+    (row,) = store.in_state(S.FAILED)
+    assert (row.error.code, said in row.error.message) == ("bad_options", True)
+
+
 def test_a_link_that_leaves_the_workdir_is_reported_and_not_followed(
     intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path, tmp_path: Path
 ) -> None:
