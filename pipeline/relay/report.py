@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline.outputs import STATUS_JSON, STATUS_TXT, sha256_of, split
-from pipeline.provenance import PROGRAM, open_regular
+from pipeline.outputs import STATUS_JSON, STATUS_TXT, split
+from pipeline.provenance import PROGRAM
 from pipeline.queue.store import EventKind, Seconds
 from pipeline.relay import atomic
-from pipeline.relay.wording import MARK, wording_for, write_status
+from pipeline.relay.posting import post
+from pipeline.relay.wording import wording_for, write_status
 from pipeline.status import eta_seconds, task_answer
 from pipeline.tasks import ACTIVE, ENDED, OPEN, TaskState, display, ended_task_state
 
@@ -37,8 +37,6 @@ CLOSE_S = 3.0  # for what is left to be written at the end
 COST_SHARE = 20  # a report that took a second is not written again for so many
 EVENTS_AT_ONCE = 1000
 _ROOT = b"."
-_MARKS = {STATUS_JSON: b'"written_by": "%s"' % PROGRAM.encode(), STATUS_TXT: MARK.encode()}
-_HEAD = 200  # bytes in which the mark stands
 
 
 @dataclass(slots=True)
@@ -198,45 +196,13 @@ class Report:
         like = self._root if self._output_dir else None
         with atomic.opened_directory(self._output_dir or self._root, name, like=like) as directory:
             for file, content in ((STATUS_JSON, raw), (STATUS_TXT, text)):
-                if not _post(directory, file, content):
+                if not post(directory, file, content):
                     self._complain(file + name, f"{display(name)}/{display(file)} is not ours; it was kept")
 
     def _complain(self, about: bytes, words: str) -> None:
         if about not in self._complained:
             self._complained.add(about)
             logger.warning("%s", words)
-
-
-def _post(directory: int, name: bytes, content: bytes) -> bool:
-    """Put a report in place, unless it is there already; refuse over a file that is not a report of ours."""
-    head = _head(directory, name)
-    if head is not None and _MARKS[name] not in head:
-        return False
-    token = hashlib.sha256(content).hexdigest()
-    if head is not None and sha256_of(name, directory) == token:
-        return True
-    temporary = atomic.write_temporary(directory, name, token[:16], content, os.fstat(directory))
-    try:
-        (atomic.put_new if head is None else atomic.put_over)(directory, temporary, name)
-    except FileExistsError:
-        return False
-    finally:
-        atomic.remove(directory, [temporary])
-    return True
-
-
-def _head(directory: int, name: bytes) -> bytes | None:
-    """Return the beginning of a file, None if there is none; nothing of what is no file or not to be read."""
-    try:
-        fd = open_regular(name, directory)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, _HEAD)
-    finally:
-        os.close(fd)
 
 
 def _seconds(files: Sequence[MediaFile]) -> Seconds:

@@ -95,6 +95,24 @@ def test_what_the_queue_never_knew_is_forgotten_too(client: TestClient, root: Pa
     assert names(root / folder) == ["a.wav", "b.wav"]
 
 
+def test_the_report_goes_with_the_last_recording(
+    client: TestClient, core: Core, root: Path, folder: str
+) -> None:
+    """It would go on telling of what was forgotten; a user's own file of that name stays."""
+    core.intake.submit(folder, Source.API)
+    for _ in range(100):  # other tests' folders are reported as well, one a step
+        core.report.step(1.0)
+    own = root / make_folder(root, "c.wav") / "transcription-status.txt"
+    own.write_text("mine")
+    reports = ["transcription-status.json", "transcription-status.txt"]
+    client.post("/forget", json={"path": f"{folder}/a.wav"})
+    assert [name for name in reports if name in names(root / folder)] == reports
+    client.post("/forget", json={"path": f"{folder}/b.wav"})
+    assert names(root / folder) == ["a.wav", "b.wav"]
+    client.post("/forget", json={"path": own.parent.name})
+    assert own.read_text() == "mine"
+
+
 def test_what_a_stage_holds_is_not_forgotten(client: TestClient, core: Core, root: Path) -> None:
     """409, in words that a person can read."""
     name = make_folder(root, "held.wav")
