@@ -242,3 +242,15 @@ def test_migrating_keeps_the_logging_of_the_program(url: str) -> None:
     logging.getLogger("pipeline.queue").disabled = False
     open_database(url).close()
     assert not logging.getLogger("pipeline.queue").disabled
+
+
+def test_what_forbids_alembic_is_one_line_of_its_own(url: str) -> None:
+    """A service that runs owns the queue; an operator sees no traceback."""
+    database = open_database(url)
+    alembic = [sys.executable, "-m", "alembic", "-x", f"url={url}", "upgrade", "head"]
+    ended = subprocess.run(alembic, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    database.close()
+    assert ended.returncode != 0
+    assert "FAILED: " in ended.stdout + ended.stderr
+    assert "already owns this queue" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
