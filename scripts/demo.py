@@ -148,6 +148,8 @@ class Follower:
             tasks = [self._service.ask(f"/monitoring/{name}") for name in names]
             self._remember(tasks)
             self._tell([*waiting_for(self._service), *map(progress, tasks)])
+            if reason := hopeless(self._service):
+                raise DemoError(reason)
             if {task["dirname"] for task in tasks if task["task_status"] not in ACTIVE} >= set(FOLDERS):
                 return sorted(tasks, key=lambda task: str(task["dirname"]))
             time.sleep(0.1)
@@ -174,6 +176,13 @@ class Follower:
 def waiting_for(service: Service) -> list[str]:
     """Return why the service cannot transcribe yet, one reason a line."""
     return [f"GET /readyz: not yet: {reason}" for reason in service.ask("/readyz").get("reasons", [])]
+
+
+def hopeless(service: Service) -> str | None:
+    """Return why no stage will transcribe anything before somebody helps; None as long as one may."""
+    stages = service.ask("/readyz").get("stages", [])
+    failed = [stage for stage in stages if stage["phase"] == "failed"]
+    return str(failed[0]["detail"]) if stages and len(failed) == len(stages) else None
 
 
 def progress(task: dict[str, Any]) -> str:
