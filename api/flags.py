@@ -54,6 +54,8 @@ def _places_named(ctx: click.Context) -> Iterator[None]:
     except click.NoSuchOption as error:
         if place := _place_of(error.option_name, ctx):
             raise click.UsageError(f"{error.option_name} belongs {place}", ctx) from error
+        if ctx.parent is None and not error.possibilities:  # click looks among the group's own
+            raise click.NoSuchOption(error.option_name, possibilities=_all_flags(ctx), ctx=ctx) from error
         raise
 
 
@@ -65,6 +67,11 @@ def _place_of(flag: str, ctx: click.Context) -> str | None:
     commands = root.commands if isinstance(root, click.Group) else {}
     owner = next((name for name, each in commands.items() if flag in _flags_of(each)), None)
     return f"after a subcommand, as in: {owner} {flag}" if owner else None
+
+
+def _all_flags(ctx: click.Context) -> list[str]:
+    commands = ctx.command.commands.values() if isinstance(ctx.command, click.Group) else ()
+    return sorted(flag for each in (ctx.command, *commands) for flag in _flags_of(each))
 
 
 def _flags_of(command: click.Command) -> set[str]:

@@ -35,6 +35,8 @@ LISTED = 50
 
 @contextmanager
 def _store(settings: Settings, *, readonly: bool) -> Iterator[TaskStore]:
+    if settings.database_url is None and not settings.workdir.exists():
+        raise NotFoundError(f"there is no {settings.workdir}; is this the right --workdir?")
     place = queue_place(settings)
     if settings.database_url is None and not (place.folder / "queue.db").exists():
         raise NotFoundError(f"there is no queue at {place.folder} yet; is this the right --workdir?")

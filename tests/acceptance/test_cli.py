@@ -74,6 +74,7 @@ def test_a_failed_file_is_named_and_the_exit_code_is_1(workdir: Path) -> None:
         (["--config", "bad.toml", "start-service"], 2, "bad.toml"),
         (["fetch-model", "nonsense"], 2, "not one of"),
         (["status", "nothing"], 1, "there is no queue at"),
+        (["--workdir", "elsewhere", "status"], 1, "is this the right --workdir?"),
         (["frobnicate"], 2, "No such command"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

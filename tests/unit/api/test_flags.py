@@ -210,6 +210,7 @@ def test_the_file_has_numbers_truths_and_lists_as_they_come(program: Program, tm
     [
         (("start-service", "--use_gpu"), "--use_gpu belongs before the subcommand start-service"),
         (("--port", "1"), "--port belongs after a subcommand, as in: start-service --port"),
+        (("--prot", "1"), "--port'"),
         (("start-service", "--port", "65536"), "--port must be at most 65535"),
         (("start-service", "--quiet_seconds", "-1"), "--quiet_seconds must be a number from 0 on"),
         (("start-service", "--idle_seconds", "nan"), "--idle_seconds must be a number from 0 on"),
