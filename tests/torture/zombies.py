@@ -123,7 +123,9 @@ class Zombie:
             if each["outcome"] == "done"
         }
         for _epoch, token, file_id, outcome in self._said():
-            if outcome == "committed" and (file_id, token) in self._stale:
+            if (
+                outcome == "committed" and (file_id, token) in self._stale - done
+            ):  # not one that was on its way
                 yield Finding("duplicate", f"file {file_id}: a result of the lost lease {token} was taken")
             if outcome == "stale" and (file_id, token) in done:
                 yield Finding("lost", f"file {file_id}: a result that was taken was called stale")
