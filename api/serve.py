@@ -64,6 +64,8 @@ def serve(settings: Settings) -> None:
     logger.info("stopped")
     if core.database.lost:
         raise core.database.lost
+    if not stopping.is_set():
+        raise EnvironmentUnusableError("the HTTP server ended by itself; the log says why")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -78,7 +78,7 @@ class Core:
         self.figures = Figures()
         listeners = (self.figures.flow.hear, journal.tell) if unattended else ()
         self.store = TaskStore(self.database, callback_url=settings.callback_url, listeners=listeners)
-        self.holding = Holding(self.database)
+        self.holding = Holding(self.database, self.place.folder)
         self.live = Live(self.store, encode)
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()

@@ -241,9 +241,9 @@ def written(core: Database, name: bytes) -> bool:
 
 
 def test_a_queue_that_is_not_used_is_taken_again_once_the_server_is_back(
-    core: Database, cluster: Cluster, url: str
+    core: Database, cluster: Cluster, url: str, tmp_path: Path
 ) -> None:
-    holding = Holding(core)
+    holding = Holding(core, tmp_path)
     holding.step(0.0)
     assert holding.trouble is None
     cluster.stop()
@@ -282,7 +282,13 @@ def test_a_commit_that_never_arrived_is_known_to_have_failed(
     ("cut", "lost"), [(Cut.AFTER_COMMIT, PipelineError), (Cut.BEFORE_COMMIT, type(None))]
 )
 def test_a_core_that_reported_a_durable_write_as_failed_ends(  # noqa: PLR0913, PLR0917 - what it takes
-    far_core: Database, link: Link, url: str, monkeypatch: pytest.MonkeyPatch, cut: Cut, lost: type
+    far_core: Database,
+    link: Link,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: Cut,
+    lost: type,
 ) -> None:
     """The server was away for longer than the answer could wait; what is remembered is wrong, or it is not."""
     monkeypatch.setattr(postgres_server, "DOUBT_S", 0.3)
@@ -291,7 +297,7 @@ def test_a_core_that_reported_a_durable_write_as_failed_ends(  # noqa: PLR0913, 
     with pytest.raises(UnavailableError):
         open_task(far_core, b"talks")
     link.refusing.clear()
-    holding = Holding(far_core)
+    holding = Holding(far_core, tmp_path)
     until(lambda: holding.step(0.0) and (far_core.lost or not holding.trouble), 15)
     assert type(far_core.lost) is lost
     assert tasks(url) == ({b"talks"} if lost is PipelineError else set())
