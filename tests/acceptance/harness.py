@@ -13,6 +13,8 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
+_ports = count(os.getpid() * 1000)
 
 
 def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -29,21 +32,22 @@ def run(workdir: Path, *words: str, **env: str) -> subprocess.CompletedProcess[s
         [sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir), *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
         env=os.environ | env,
     )
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port nobody listens on, below those that the kernel gives to whoever asks for any in the meantime."""
+    while True:
+        port = 10_000 + next(_ports) % 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def until(true: Callable[[], Any], seconds: float = 30.0, every: float = 0.1) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60.0, every: float = 0.05) -> Any:
     """Wait for something to become true and return it; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -89,12 +93,12 @@ class Service:
         """Start it (with further flags) and wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.command, *more], stdout=log, stderr=log, env=self._env)
-        until(self._alive, 30)
+        until(self._alive)
         if ready:
             until(lambda: self.ask("GET", "/readyz")[0] == 200, 180)
         return self
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self, seconds: float = 60.0) -> int:
         """Stop it with SIGTERM and return its exit status."""
         assert self.process
         self.process.send_signal(signal.SIGTERM)
@@ -105,7 +109,7 @@ class Service:
         self.find(name).send_signal(signal.SIGKILL)
         if name == "core":
             assert self.process
-            self.process.wait(10)
+            self.process.wait(30)
 
     def find(self, name: str) -> psutil.Process:
         """Return the process of this role."""

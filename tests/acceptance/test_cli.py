@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_ctrl_c_keeps_what_is_finished(workdir: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heed)  # noqa: PLW1509 - no threads here
     until(lambda: list((workdir / "talks").glob("?.json")))
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted: what is finished is kept" in said
     assert "Traceback" not in said
@@ -202,13 +203,18 @@ def test_ffmpeg_dies_with_its_worker(tmp_path: Path, service: Callable[..., Serv
     running = service(env={"WHISPER_FAKE_DELAY": "5", "WHISPER_FAKE_BATCH": "1"}).start()
     running.post("long")
 
-    def decoders() -> list[Path]:
-        places = [Path(f"/proc/{each.pid}") for each in running.find("child").children()]
-        return [each for each in places if b"ffmpeg" in (each / "cmdline").read_bytes().split(b"\0")[0]]
+    def runs(place: Path) -> bool:
+        with suppress(OSError):  # it has ended meanwhile
+            return b"ffmpeg" in (place / "cmdline").read_bytes().split(b"\0")[0]
+        return False
 
-    found = until(decoders)
+    found = until(
+        lambda: [
+            place for each in running.find("child").children() if runs(place := Path(f"/proc/{each.pid}"))
+        ]
+    )
     limits = (found[0] / "limits").read_text()
     assert f"Max address space         {2 << 30} " in limits
     assert "Max file size             0 " in limits
     running.kill("child")
-    until(lambda: not any(each.exists() and (each / "cmdline").read_bytes() for each in found), 5)
+    until(lambda: not any(map(runs, found)))

@@ -39,7 +39,7 @@ def test_a_dropped_folder_gets_every_format_beside_each_file(service: Callable[.
         for ending in FORMATS:
             assert (running.workdir / "interviews" / "a" / f"{n}.{ending}").is_file()
     board = running.workdir / "interviews" / "transcription-status.json"
-    until(lambda: json.loads(board.read_text())["task_status"] == "completed", 12)
+    until(lambda: board.exists() and json.loads(board.read_text())["task_status"] == "completed")
 
 
 def test_a_folder_moved_in_is_found_with_what_comes_into_it_later(
@@ -51,9 +51,9 @@ def test_a_folder_moved_in_is_found_with_what_comes_into_it_later(
     tone(outside / "one.wav", 1, 301)
     tone(outside / "deep" / "two.wav", 1, 302)
     outside.rename(running.workdir / "moved")
-    assert running.done("moved", 20)["counts"]["done"] == 2
+    assert running.done("moved")["counts"]["done"] == 2
     tone(running.workdir / "moved" / "deep" / "three.wav", 1, 303)
-    until((running.workdir / "moved" / "deep" / "three.json").exists, 20)
+    until((running.workdir / "moved" / "deep" / "three.json").exists)
     assert attempts(running, "moved") == [1, 1, 1]
 
 
@@ -67,14 +67,14 @@ def test_a_file_held_open_by_a_slow_writer_waits_and_is_taken_once_complete(
     target.parent.mkdir()
     raw = source.read_bytes()
     with target.open("wb") as out:
-        for start in range(0, len(raw), len(raw) // 3 + 1):
-            out.write(raw[start : start + len(raw) // 3 + 1])
+        for half in (raw[: len(raw) // 2], raw[len(raw) // 2 :]):
+            out.write(half)
             out.flush()
-            time.sleep(3)
+            shown = until(lambda: running.tasks("slow"))[0]
+            time.sleep(2.5)
             assert not target.with_suffix(".json").exists()
-        shown = running.tasks("slow")[0]
         assert running.task(shown["task_id"])["files"][0]["status"] == "settling"
-    running.done("slow", 20)
+    running.done("slow")
     assert transcript(target)["provenance"]["source"]["size"] == len(raw)
     assert attempts(running, "slow") == [1]
 
@@ -83,25 +83,28 @@ def test_with_every_event_lost_the_rescan_finds_all(service: Callable[..., Servi
     """Events are hints; truth is the file system."""
     running = service("--no_watch", "--rescan_cron", "1s").start()
     tone(running.workdir / "quiet" / "one.wav", 1, 305)
-    task = running.done("quiet", 20)
+    task = running.done("quiet")
     assert (task["source"], task["task_status"]) == ("rescan", "completed")
 
 
 def test_two_services_in_a_row_do_the_work_once(service: Callable[..., Service]) -> None:
-    """Another default model or language, or a database that was deleted, redoes nothing."""
+    """Another default model or language, or a database that was deleted, redoes nothing: only what is new is done."""
     first = service().start()
     audio = tone(first.workdir / "once" / "one.wav", 1, 306)
     first.done("once")
     first.stop()
     written = audio.with_suffix(".json").stat().st_mtime_ns
-    second = service("--model_size", "tiny", "--language", "French", "--rescan_cron", "1s").start()
-    time.sleep(4)
+    second = service("--model_size", "tiny", "--language", "French").start()
+    new = tone(first.workdir / "once" / "two.wav", 1, 316)
+    until(new.with_suffix(".json").exists)
+    assert second.done("once")["task_status"] == "completed"
     second.stop()
+    assert transcript(new)["language"] == "fr"
     assert audio.with_suffix(".json").stat().st_mtime_ns == written
     shutil.rmtree(first.workdir / ".whisper")
-    third = service("--rescan_cron", "1s").start()
-    time.sleep(4)
-    assert audio.with_suffix(".json").stat().st_mtime_ns == written
+    third = service().start()
+    new = tone(first.workdir / "once" / "three.wav", 1, 326)
+    until(new.with_suffix(".json").exists)
     assert third.ended(third.post("once"))["task_status"] == "completed"
     assert audio.with_suffix(".json").stat().st_mtime_ns == written
 
@@ -138,7 +141,7 @@ def test_many_small_files_are_all_done_while_the_api_answers(service: Callable[.
         time.sleep(0.2)
     task = running.task(running.tasks("many")[0]["task_id"])
     assert task["counts"] == {**task["counts"], "done": 500}
-    assert slowest < 5
+    assert slowest < 10
     assert len(list((running.workdir / "many").glob("*.json"))) == 501  # and the status
 
 

@@ -27,9 +27,9 @@ def test_keys_come_and_go_while_the_service_runs_and_its_own_command_line_needs_
 
     second = keys("add", "--name", "second", "--scopes", "admin").stdout.strip()
     running.headers["Authorization"] = f"Bearer {second}"
-    until(lambda: running.ask("POST", "/resume")[0] == 200, 5)
+    until(lambda: running.ask("POST", "/resume")[0] == 200)
     keys("revoke", "second")
-    until(lambda: running.ask("POST", "/resume")[0] == 401, 5)
+    until(lambda: running.ask("POST", "/resume")[0] == 401)
 
     card = workdir / ".whisper/service.json"
     assert stat.S_IMODE(card.stat().st_mode) == 0o600
@@ -69,5 +69,5 @@ def test_a_service_that_others_can_reach_says_that_it_asks_for_no_key(
     guarded = service("--host", "0.0.0.0", "--api_keys_file", str(file)).start()  # noqa: S104
     assert "put a proxy that speaks TLS" in guarded.log.read_text()
     file.write_text("{")
-    until(lambda: "keys.json is no file of keys" in guarded.log.read_text(), 5)
+    until(lambda: "keys.json is no file of keys" in guarded.log.read_text())
     assert guarded.ask("GET", "/readyz")[1] == {"ready": True}

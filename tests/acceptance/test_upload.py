@@ -57,7 +57,7 @@ def test_what_is_sent_is_transcribed_at_once(service: Callable[..., Service], tm
         connection.sendall(HEAD + chunk(FORM) + chunk(sound) + chunk(END) + b"0\r\n\r\n")
         status, said = answered(connection)
     assert status == 200, said
-    until(lambda: running.task(said["task_id"])["counts"].get("done"), 20)
+    until(lambda: running.task(said["task_id"])["counts"].get("done"))
     assert (running.workdir / "talks/a.json").exists()
     assert [task["source"] for task in running.tasks("talks")] == ["api"]
 
@@ -78,7 +78,7 @@ def test_a_kill_amid_an_upload_leaves_nothing(service: Callable[..., Service]) -
 
 def test_an_endless_body_is_refused_in_little_memory(service: Callable[..., Service]) -> None:
     """Chunked, so that nobody knows its length before; what was stored of it is gone."""
-    running = service("--max_upload_bytes", str(LIMIT)).start(ready=False)
+    running = service("--max_upload_bytes", str(LIMIT)).start()
     core = running.find("core")
     before = core.memory_info().rss
     with connect(running) as connection:

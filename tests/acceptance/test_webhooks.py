@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import stat
 import struct
 import subprocess
@@ -52,6 +53,11 @@ class Clock:
             file.write(struct.pack("d", seconds))
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def secret(service: Service) -> Path:
     return service.workdir / ".whisper" / "callback-secret"
 
@@ -67,8 +73,9 @@ def test_the_receiver_of_the_documentation_hears_of_a_dropped_folder(
         command = [sys.executable, str(documented), str(secret(running)), str(port)]
         process = subprocess.Popen(command, stdout=heard, stderr=subprocess.DEVNULL)
     try:
+        until(lambda: listens(port))
         tone(running.workdir / "talks" / "one.wav", 1, 411)
-        until(lambda: (tmp_path / "heard").read_text() == "completed talks\n", 60)
+        until(lambda: (tmp_path / "heard").read_text() == "completed talks\n")
         task = running.done("talks")
     finally:
         process.kill()
@@ -87,17 +94,17 @@ def test_what_was_on_its_way_when_the_core_died_comes_after_the_next_start(
     tone(running.workdir / "talks" / "one.wav", 1, 412)
     secrets = f"http://user:hidden-1@127.0.0.1:{receiver.port}/hook?token=hidden-2"
     task = running.post("talks", callback_url=secrets)
-    until(lambda: len(receiver.requests) == 1, 60)
+    until(lambda: len(receiver.requests) == 1)
     assert running.task(task)["task_status"] == "completed"
     running.kill()
     running.start()
-    until(lambda: len(receiver.requests) == 2, 30)
+    until(lambda: len(receiver.requests) == 2)
     began = time.monotonic()
     assert running.stop() == 0
     assert time.monotonic() - began < 20
     receiver.answer = status(204)
     running.start()
-    until(lambda: running.task(task)["callbacks"][0]["state"] == "delivered", 30)
+    until(lambda: running.task(task)["callbacks"][0]["state"] == "delivered")
     assert len(receiver.requests) == 3
     assert len(set(receiver.ids)) == 1
     key = secret(running).read_text().strip()
