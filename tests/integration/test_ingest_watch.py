@@ -17,21 +17,23 @@ from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
 from pipeline.runner import Runner
 from pipeline.tasks import FileState
+from tests.acceptance.harness import until
 
-QUIET_S = 1.5
+QUIET_S = 0.6
+PATIENCE_S = 60.0  # of the tests
 
 
 class Service:
     """Intake, and what the test starts beside it, in threads of their own."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, quiet_seconds: float) -> None:
         self.workdir = base / "workdir"
         self.workdir.mkdir()
         self.base = base
         self.database = open_database(f"sqlite:///{base}/queue.db")
         self.store = TaskStore(self.database)
         self.store.open_epoch()
-        self.intake = Intake(self.store, self.workdir, output_dir=None, quiet_seconds=QUIET_S)
+        self.intake = Intake(self.store, self.workdir, output_dir=None, quiet_seconds=quiet_seconds)
         self.watch: Watch | None = None
         self.rescan: Rescan | None = None
         self._runners = [Runner("intake", self.intake)]
@@ -56,35 +58,47 @@ class Service:
             runner.stop()
         self.database.close()
 
+    def is_watched(self) -> bool:
+        observer = self.watch._observer
+        return observer is not None and observer.is_whole()
+
     def queued(self) -> list[str]:
         return sorted(row.path.decode() for row in self.store.in_state(FileState.QUEUED))
 
     def rows(self) -> list[str]:
         return sorted(row.path.decode() for row in self.store.in_state(*FileState))
 
-    def wait_for(self, *paths: str, seconds: float = 10.0) -> float:
-        """Wait until exactly these are queued; return how long it took."""
-        began = time.monotonic()
+    def wait_for(self, *paths: str) -> None:
+        """Wait until exactly these are queued."""
+        deadline = time.monotonic() + PATIENCE_S
         while self.queued() != sorted(paths):
-            assert time.monotonic() - began < seconds, self.rows()
+            assert time.monotonic() < deadline, self.rows()
             time.sleep(0.05)
-        return time.monotonic() - began
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Any:
     ignore_lease_signals()
-    service = Service(tmp_path)
+    service = Service(tmp_path, QUIET_S)
     yield service
     service.stop()
 
 
-def test_a_copied_file_is_queued_soon_after_it_is_closed(service: Service) -> None:
-    """Before the quiet time of a later rescan could find it."""
-    service.start()
-    (service.workdir / "a").mkdir()
-    (service.workdir / "a/x.mp3").write_bytes(b"sound")
-    service.wait_for("a/x.mp3", seconds=4)
+@pytest.fixture
+def patient(tmp_path: Path) -> Any:
+    """Return a service whose quiet time is longer than a test: only an event's word makes a file ready."""
+    ignore_lease_signals()
+    service = Service(tmp_path, 2 * PATIENCE_S)
+    yield service
+    service.stop()
+
+
+def test_a_copied_file_is_queued_soon_after_it_is_closed(patient: Service) -> None:
+    """Long before its quiet time is over."""
+    (patient.workdir / "a").mkdir()
+    patient.start()
+    (patient.workdir / "a/x.mp3").write_bytes(b"sound")
+    patient.wait_for("a/x.mp3")
 
 
 def test_what_lay_there_before_the_start_is_found(service: Service) -> None:
@@ -95,18 +109,28 @@ def test_what_lay_there_before_the_start_is_found(service: Service) -> None:
     service.wait_for("a/x.mp3")
 
 
-def test_a_directory_moved_in_is_queued_and_watched(service: Service) -> None:
-    """With its subdirectories, and files that come into those later."""
-    service.start()
+def move_in(service: Service) -> None:
     (service.base / "outside/deep").mkdir(parents=True)
     (service.base / "outside/deep/x.mp3").write_bytes(b"sound")
     (service.base / "outside").rename(service.workdir / "in")
-    took = service.wait_for("in/deep/x.mp3")
-    assert took < 3
-    (service.workdir / "in/deep/y.mp3").write_bytes(b"more")
+    service.wait_for("in/deep/x.mp3")
+
+
+def test_a_directory_moved_in_is_queued_at_once(patient: Service) -> None:
+    """It does not wait for its quiet time either, nor do files that are copied into it later."""
+    patient.start()
+    move_in(patient)
+    (patient.workdir / "in/deep/y.mp3").write_bytes(b"more")
+    patient.wait_for("in/deep/x.mp3", "in/deep/y.mp3")
+
+
+def test_a_directory_moved_in_is_watched(service: Service) -> None:
+    """With its subdirectories, and those that are made in it later."""
+    service.start()
+    move_in(service)
     (service.workdir / "in/new").mkdir()
     (service.workdir / "in/new/z.mp3").write_bytes(b"more")
-    service.wait_for("in/deep/x.mp3", "in/deep/y.mp3", "in/new/z.mp3")
+    service.wait_for("in/deep/x.mp3", "in/new/z.mp3")
 
 
 def test_a_slow_writer_is_waited_for(service: Service) -> None:
@@ -117,9 +141,9 @@ def test_a_slow_writer_is_waited_for(service: Service) -> None:
         for _ in range(2):
             file.write(b"part")
             file.flush()
-            time.sleep(QUIET_S * 2)
+            time.sleep(QUIET_S * 3)
             assert service.queued() == []
-    service.wait_for("a/x.mp3", seconds=4)
+    service.wait_for("a/x.mp3")
     (row,) = service.store.in_state(*FileState)
     assert row.fingerprint.size == 8
 
@@ -134,23 +158,32 @@ def test_a_part_renamed_to_its_name_is_queued_once(service: Service) -> None:
     assert service.rows() == []
     (service.workdir / "a/x.mp3.part").rename(service.workdir / "a/x.mp3")
     (service.workdir / "a/.y.mp3.AbC123").rename(service.workdir / "a/y.mp3")
-    service.wait_for("a/x.mp3", "a/y.mp3", seconds=4)
+    service.wait_for("a/x.mp3", "a/y.mp3")
     assert service.rows() == ["a/x.mp3", "a/y.mp3"]
 
 
 def test_outputs_wake_nobody(service: Service) -> None:
-    """What we write makes no notice, or it would never be quiet."""
+    """What we write makes no notice, or it would never be quiet: one recording makes as many without it."""
+    folder = service.workdir / "a"
+    folder.mkdir()
     service.start()
-    (service.workdir / "a").mkdir()
-    time.sleep(1)
-    noticed = []
-    service.intake.notice = lambda *args, **kwargs: noticed.append((args, kwargs))
+    noticed: list[tuple[bytes, ...]] = []
+    service.intake.notice = lambda _folder, closed=(), **_: noticed.append(tuple(closed))
+
+    def notices_of(recording: str) -> int:
+        (folder / recording).write_bytes(b"sound")
+        until(lambda: (b"a/" + recording.encode(),) in noticed)
+        count = len(noticed)
+        noticed.clear()
+        return count
+
+    notices_of("first.mp3")
+    alone = notices_of("second.mp3")
     for name in (".x.json.1.wtmp", "x.txt", "transcription-status.json"):
-        (service.workdir / "a" / name).write_bytes(b"text")
-    (service.workdir / "a/.x.json.1.wtmp").rename(service.workdir / "a/x.json")
-    (service.workdir / "a/x.txt").read_bytes()
-    time.sleep(1)
-    assert noticed == []
+        (folder / name).write_bytes(b"text")
+    (folder / ".x.json.1.wtmp").rename(folder / "x.json")
+    (folder / "x.txt").read_bytes()
+    assert notices_of("third.mp3") == alone
 
 
 def test_lost_events_are_made_up_for_by_rescans(service: Service) -> None:
@@ -179,9 +212,9 @@ def test_a_removed_and_recreated_workdir_is_watched_again(
     monkeypatch.setattr(watch_module, "STEP_S", 0.2)
     service.start()
     shutil.rmtree(service.workdir)
-    time.sleep(0.7)
+    until(lambda: not service.is_watched())
     service.workdir.mkdir()
-    time.sleep(1.0)
+    until(service.is_watched)
     (service.workdir / "a").mkdir()
     (service.workdir / "a/x.mp3").write_bytes(b"sound")
     service.wait_for("a/x.mp3")
@@ -204,14 +237,14 @@ def test_an_overflow_of_the_kernels_queue_loses_nothing(service: Service) -> Non
 
     reader.handle_event = hold
     (service.workdir / "a").mkdir()
-    assert held.wait(5)
+    assert held.wait(PATIENCE_S)
     for _ in range(limit // 2 + 100):
         (service.workdir / "noise").touch()
         (service.workdir / "noise").unlink()
     (service.workdir / "b").mkdir()
     (service.workdir / "b/x.mp3").write_bytes(b"sound")
     released.set()
-    service.wait_for("b/x.mp3", seconds=20)
+    service.wait_for("b/x.mp3")
 
 
 def test_the_watch_limit_falls_back_to_polling_and_says_what_to_raise(
@@ -232,10 +265,7 @@ def test_the_watch_limit_falls_back_to_polling_and_says_what_to_raise(
         service.start()
     finally:
         limit.write_text(before)
-    deadline = time.monotonic() + 5
-    while service.watch.kind != "polling":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: service.watch.kind == "polling")
     assert "fs.inotify.max_user_watches" in service.watch.degraded
     (service.workdir / "19/x.mp3").write_bytes(b"sound")
     service.wait_for("19/x.mp3")

@@ -6,20 +6,18 @@ import http.client
 import json
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from api.app import create_app
-from api.connections import Connection
 from api.service import Core
 from pipeline.settings import Settings
+from tests.acceptance.harness import until
+from tests.serving import serving
 
 LIMIT = 3 << 20
 HEAD = (
@@ -44,21 +42,8 @@ def served(workdir: Path, **settings: Any) -> Iterator[tuple[Core, int]]:
     """Serve as `start-service` does, without its stages; yield the core and the port."""
     told = Settings(workdir=workdir, **settings)
     core = Core(told)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(core, root_path="/", settings=told),
-            http=Connection,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        yield core, listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(10)
+    with serving(create_app(core, root_path="/", settings=told)) as port:
+        yield core, port
     core.close()
 
 
@@ -80,7 +65,7 @@ def root(running: tuple[Core, int]) -> Path:
 
 def send(port: int, body: bytes, framing: str = "") -> tuple[int, dict[str, Any]]:
     """Send a form, its length declared unless told otherwise; return status and answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         framing = framing or f"Content-Length: {len(body)}"
         connection.sendall(HEAD.format(framing=framing).encode())
         connection.sendall(body)
@@ -99,13 +84,6 @@ def chunked(*pieces: bytes) -> bytes:
 
 def nothing_is_hidden(root: Path) -> bool:
     return list((root / ".whisper/uploads").iterdir()) == []
-
-
-def until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_body_of_unknown_length_is_stored(port: int, root: Path) -> None:
@@ -135,7 +113,7 @@ def test_what_is_too_large_is_refused_and_leaves_nothing(port: int, root: Path, 
 
 def test_a_declared_length_that_is_too_large_is_refused_before_it_comes(port: int) -> None:
     """A client that asks first (100-continue) sends nothing."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         framing = f"Expect: 100-continue\r\nContent-Length: {LIMIT + 1}"
         connection.sendall(HEAD.format(framing=framing).encode())
         assert answered(connection)[0] == 413
@@ -155,7 +133,7 @@ def test_a_client_that_goes_away_leaves_nothing(port: int, root: Path, sent: int
 def test_of_two_that_send_the_same_directory_at_once_one_has_it(port: int, root: Path) -> None:
     """The other is told so; the files of one lie there, whole."""
     bodies = [form("race", a_mp3=b"first" * 9000), form("race", b_mp3=b"second" * 9000)]
-    connections = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in bodies]
+    connections = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in bodies]
     for connection, body in zip(connections, bodies, strict=True):
         connection.sendall(HEAD.format(framing=f"Content-Length: {len(body)}").encode() + body[:-10])
     for connection, body in zip(connections, bodies, strict=True):
@@ -167,13 +145,13 @@ def test_of_two_that_send_the_same_directory_at_once_one_has_it(port: int, root:
     winner = [status for status, _ in answers].index(200)
     (file,) = (root / "race").iterdir()
     assert (file.name, file.stat().st_size) == [("a.mp3", 45_000), ("b.mp3", 54_000)][winner]
-    assert nothing_is_hidden(root)
+    until(lambda: nothing_is_hidden(root))
 
 
 def test_a_directory_that_exists_is_refused_before_its_files_come(port: int, root: Path) -> None:
     """Where dirname comes first, nobody needs to send a gigabyte for a 409."""
     (root / "there").mkdir(exist_ok=True)
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         body = part("dirname", b"there") + b"--edge\r\n"
         connection.sendall(HEAD.format(framing="Content-Length: 2000000").encode() + body)
         assert answered(connection)[0] == 409
@@ -194,7 +172,7 @@ def test_a_disk_that_fills_up_keeps_nothing_of_it(tmp_path: Path) -> None:
             assert (status, "nearly full" in said["detail"]) == (503, True)
             status, said = send(port, chunked(body), "Transfer-Encoding: chunked")
             assert (status, "No space left" in said["detail"]) == (503, True)
-            assert nothing_is_hidden(workdir)
+            until(lambda: nothing_is_hidden(workdir))
             assert not (workdir / "full").exists()
             assert send(port, form("fits", a_mp3=b"x" * 100_000))[0] == 200
     finally:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import openai
-import uvicorn
+import psutil
 
 from api.app import create_app
 from api.service import Core
 from pipeline.options import Options
 from pipeline.settings import Settings
+from tests.serving import serving
 
 WINDOW_S = "0.1"  # that the fake engine takes for each
 
@@ -35,6 +34,20 @@ class Bench:
             )
         )
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Stop the process that transcribes, so that nothing ends meanwhile."""
+        (child,) = [
+            each
+            for each in psutil.process_iter(["cmdline"])
+            if {"pipeline.stage.work.worker", str(self.workdir)} <= set(each.info["cmdline"] or ())
+        ]
+        child.suspend()
+        try:
+            yield
+        finally:
+            child.resume()
+
     @property
     def spooled(self) -> list[str]:
         """What lies in the spool."""
@@ -52,18 +65,11 @@ class Bench:
 
 
 @contextmanager
-def serving(core: Core, **more: Any) -> Iterator[str]:
-    """Serve a core as `start-service` does; yield the address."""
-    app = create_app(core, root_path="/", **more)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
+def door_of(core: Core, **more: Any) -> Iterator[str]:
+    """Serve a core; yield the address."""
+    with serving(create_app(core, root_path="/", **more)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def connect(url: str, key: str = "none") -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60)

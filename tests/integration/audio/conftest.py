@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.acceptance.harness import tone, until
-from tests.integration.audio.bench import WINDOW_S, Bench, connect, serving
+from tests.integration.audio.bench import WINDOW_S, Bench, connect, door_of
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def url(bench: Bench) -> Iterator[str]:
-    with serving(bench.core) as url:
+    with door_of(bench.core) as url:
         yield url
 
 
@@ -62,7 +62,7 @@ def in_background() -> Iterator[Callable[..., threading.Thread]]:
         return threads[-1]
 
     yield start
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
         assert not thread.is_alive()

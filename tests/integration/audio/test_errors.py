@@ -19,7 +19,7 @@ from api.keys.ring import Ring
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.stage.transcribe import fake
-from tests.integration.audio.bench import Bench, connect, serving
+from tests.integration.audio.bench import Bench, connect, door_of
 
 FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("response_format", {"response_format": "diarized_json"}),
@@ -121,7 +121,7 @@ def guarded(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     reader, secret = new_key("reader", [Scope.READ], datetime.now(UTC))
     keys_file.create(path)
     keys_file.change(path, lambda keys: (*keys, reader))
-    with serving(bench.core, keys=Ring(path)) as url:
+    with door_of(bench.core, keys=Ring(path)) as url:
         yield url, secret
 
 
@@ -140,7 +140,7 @@ def test_a_key_without_the_scope_is_a_permission_error(guarded: tuple[str, str],
 
 
 def test_too_many_requests_are_a_rate_limit_error(bench: Bench) -> None:
-    with serving(bench.core, settings=Settings(rate_limit="1/hour")) as url:
+    with door_of(bench.core, settings=Settings(rate_limit="1/hour")) as url:
         client = connect(url)
         client.models.list()
         with pytest.raises(openai.RateLimitError) as raised:
@@ -151,7 +151,7 @@ def test_too_many_requests_are_a_rate_limit_error(bench: Bench) -> None:
 
 def test_a_body_that_is_too_large_is_told_its_limit(bench: Bench, sound: Path) -> None:
     with (
-        serving(bench.core, settings=Settings(max_upload_bytes=1_000_000)) as url,
+        door_of(bench.core, settings=Settings(max_upload_bytes=1_000_000)) as url,
         pytest.raises(openai.APIStatusError, match="1000000 bytes") as raised,
     ):
         connect(url).audio.transcriptions.create(model="whisper-1", file=sound)

@@ -106,7 +106,7 @@ def test_a_stream_begins_before_the_whole_is_done(client: openai.OpenAI, hour: P
     """And ends when the client has had enough."""
     with client.audio.transcriptions.create(model="whisper-1", file=hour, stream=True) as stream:
         assert next(iter(stream)).type == "transcript.text.delta"
-    until(lambda: bench.is_clean, 10)
+    until(lambda: bench.is_clean)
 
 
 def test_a_translation_is_one_into_english(client: openai.OpenAI, sound: Path) -> None:
@@ -152,7 +152,7 @@ def test_fields_of_other_models_and_clients_do_no_harm(url: str, sound: Path) ->
         "temperature": "0.2",
     }  # fmt: skip
     with sound.open("rb") as file:
-        answer = httpx2.post(f"{url}/v1/audio/transcriptions", data=form, files={"file": file}, timeout=30)
+        answer = httpx2.post(f"{url}/v1/audio/transcriptions", data=form, files={"file": file}, timeout=60)
     said = answer.json()
     assert (answer.status_code, said["language"]) == (200, "french")
     assert said["words"]

@@ -44,7 +44,7 @@ def test_a_measurement_counts_children_and_not_loading(tmp_path: Path) -> None:
     cost, answer = measured(tmp_path, RUNNER)
     assert answer["texts"] == {"0.5": "0.5 in en", "0.6": "0.6 in None"}
     assert 1.1 <= cost.cpu_s < cost.wall_s + 0.1
-    assert cost.wall_s - float(str(answer["seconds"])) < 0.1
+    assert cost.wall_s - float(str(answer["seconds"])) < 0.9
     assert cost.peak_bytes > 200_000_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +36,7 @@ from pipeline.relay.messages import (
 from pipeline.tasks import FileState, Fingerprint, MediaFile, Source
 
 M = TypeVar("M", bound=Message)
+PATIENCE_S = 30.0  # of the tests, with the wire
 
 
 class Bench:
@@ -50,7 +52,7 @@ class Bench:
         self._task = self.store.open_task(b".", Source.API, {})[0]
 
     def build(self) -> Dispatch:
-        return Dispatch(
+        dispatch = Dispatch(
             self.store,
             self.committer,
             Options(model="tiny"),
@@ -58,6 +60,16 @@ class Bench:
             epoch=self.epoch,
             poll_s=0.02,
         )
+        receive = dispatch._router.receive
+        self.said = self.arrived = 0  # messages of stages
+
+        def counted(timeout_s: float) -> list[tuple[bytes, bytes]]:
+            received = receive(timeout_s)
+            self.arrived += len(received)
+            return received
+
+        dispatch._router.receive = counted  # type: ignore[method-assign]
+        return dispatch
 
     def add(self, name: str = "a.wav", **values: object) -> MediaFile:
         """Put a recording into the workdir and queue it."""
@@ -74,15 +86,18 @@ class Bench:
         return found
 
     def step(self, seconds: float = 0.0) -> None:
+        """Let so much time pass once all has arrived that stages have said: the wire has a clock of its own."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.arrived < self.said and time.monotonic() < deadline:
+            self.dispatch.step(self.now)
         self.now += seconds
         self.dispatch.step(self.now)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(100):
-            if condition():
-                return
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come"
             self.step(0.01)
-        pytest.fail("it did not come")
 
 
 class FakeStage:
@@ -99,10 +114,11 @@ class FakeStage:
 
     def say(self, *messages: Message) -> None:
         for message in messages:
-            self._socket.send(encode(message))
+            self.say_raw(encode(message))
 
     def say_raw(self, raw: bytes) -> None:
         self._socket.send(raw)
+        self.bench.said += 1
 
     def listen(self) -> None:
         while self._socket.poll(0):
@@ -110,7 +126,8 @@ class FakeStage:
 
     def hear(self, kind: type[M], *, answer_pings: bool = True) -> M:
         """Step until a message of this kind comes; forget it and those before it."""
-        for _ in range(100):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             self.listen()
             for place, message in enumerate(self.heard):
                 if isinstance(message, kind):

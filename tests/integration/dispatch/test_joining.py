@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from pipeline.relay.messages import (
     Hello,
     Job,
     Pause,
+    Ping,
     Pong,
     Ready,
     Result,
@@ -23,6 +23,7 @@ from pipeline.relay.messages import (
 )
 from pipeline.relay.sockets import Router
 from pipeline.tasks import FileState
+from tests.acceptance.harness import until
 
 if TYPE_CHECKING:
     from tests.integration.dispatch.conftest import Bench, FakeStage
@@ -116,10 +117,11 @@ def test_a_stage_whose_process_is_gone_is_lost_sooner(bench: Bench, stage: FakeS
     file = bench.add()
     stage.take()
     bench.step()
+    identity = bench.dispatch._board.link_of(stage.worker).identity
     stage.close()
+    until(lambda: not bench.dispatch._router.send(identity, Ping()))
     began = bench.now
     while bench.dispatch.stages:
-        time.sleep(0.02)  # for the connection to close
         bench.step(1.0)
     assert bench.now - began <= 5.0
     assert bench.file(file).state is FileState.QUEUED

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pipeline.queue.database import Database, open_database
+from pipeline.queue.store import TaskStore
 from tests.postgres import Cluster
 from tests.unit.queue.conftest import add, database, store, task  # noqa: F401 - the same contract
 from tests.unit.queue.test_migrate import later  # noqa: F401 - a second migration
@@ -24,6 +25,20 @@ def new_url(cluster: Cluster) -> Callable[[], str]:
     """Return a maker of empty databases, each by its URL."""
     numbers = itertools.count()
     return lambda: cluster.create(f"queue{next(numbers)}")
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
+
+
+@pytest.fixture
+def core(url: str) -> Iterator[Database]:
+    """Open the queue as a core that has begun its epoch."""
+    opened = open_database(url)
+    TaskStore(opened).open_epoch()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,11 @@ from sqlalchemy import create_engine
 from pipeline.errors import DatabaseNewerError, EnvironmentUnusableError
 from pipeline.queue.database import open_database
 from pipeline.queue.postgres import parse
-from pipeline.queue.records import DeliveryState, EventKind, Outcome
 from pipeline.queue.store import NewFile, TaskStore
 from pipeline.queue.tables import metadata
-from pipeline.tasks import FileState, Fingerprint, Source, TaskState
+from pipeline.tasks import FileState, Fingerprint, Source
 from tests.postgres import Cluster
-from tests.unit.queue.test_migrate import HEAD, assert_callbacks_were_kept, first_schema
+from tests.unit.queue.test_migrate import HEAD, NAMES, assert_callbacks_were_kept, first_schema
 
 REPOSITORY = Path(__file__).parents[3]
 DESCRIBE = """
@@ -32,11 +31,6 @@ WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'ale
 """
 
 Later = Callable[[str], None]
-
-
-@pytest.fixture
-def url(new_url: Callable[[], str]) -> str:
-    return new_url()
 
 
 @pytest.fixture
@@ -86,17 +80,7 @@ def test_alembic_finds_nothing_to_migrate(url: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize(
-    ("constraint", "names"),
-    [
-        ("ck_file_state", FileState),
-        ("ck_task_state", TaskState),
-        ("ck_task_source", Source),
-        ("ck_attempt_outcome", Outcome),
-        ("ck_event_kind", EventKind),
-        ("ck_delivery_state", DeliveryState),
-    ],
-)
+@pytest.mark.parametrize(("constraint", "names"), NAMES)
 def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
     url: str, schema: Callable[[str], list[str]], constraint: str, names: type[StrEnum]
 ) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,24 +23,12 @@ from pipeline.queue.rows import lease_of
 from pipeline.queue.store import TaskStore
 from pipeline.settings import Settings
 from pipeline.tasks import MediaFile, Problem, Source
-from tests.acceptance.harness import free_port
+from tests.acceptance.harness import free_port, until
 from tests.postgres import PASSWORD, USER, Cluster
 from tests.unit.queue.test_database import in_one_group
 
 REPOSITORY = Path(__file__).parents[3]
 ODD = b"talks/\xff\xfe \\x41 '\";\n\xc3\xa9.mp3"
-
-
-@pytest.fixture
-def url(new_url: Callable[[], str]) -> str:
-    return new_url()
-
-
-@pytest.fixture
-def core(url: str) -> Iterator[Database]:
-    database = open_database(url)
-    yield database
-    database.close()
 
 
 def name_of(url: str) -> str:
@@ -168,12 +156,13 @@ def test_a_table_that_somebody_else_locks_makes_a_write_fail_in_our_words(
 
 
 def test_a_server_that_does_not_sync_is_said_to_lose_work_in_a_power_cut(cluster: Cluster, url: str) -> None:
-    cluster.ask("ALTER SYSTEM SET fsync = off")
-    cluster.ask("SELECT pg_reload_conf()")
-    database = open_database(url)
-    cluster.ask("ALTER SYSTEM RESET fsync")
-    cluster.ask("SELECT pg_reload_conf()")
-    database.close()
+    for change, then in (("SET fsync = off", "off"), ("RESET fsync", "on")):
+        cluster.ask(f"ALTER SYSTEM {change}")
+        cluster.ask("SELECT pg_reload_conf()")
+        until(lambda then=then: cluster.ask("SHOW fsync") == then)  # the server reads it when it has time
+        if then == "off":
+            database = open_database(url)
+            database.close()
     assert "fsync is off" in str(database.note)
 
 

@@ -33,13 +33,14 @@ class FakeCore:
         self.hello: Hello | None = None
         self.credit = 0
         self.heard: list[Message] = []
+        self.ahead = 0.0  # of the clock
         self._token = 0
 
     def say(self, message: Message) -> None:
         assert self.router.send(self.identity, message)
 
     def step(self) -> None:
-        self.supervisor.step(time.monotonic())
+        self.supervisor.step(time.monotonic() + self.ahead)
         for identity, raw in self.router.receive(0.0):
             message = decode(raw)
             if isinstance(message, Hello):
@@ -48,7 +49,7 @@ class FakeCore:
                 self.credit += message.credit
             self.heard.append(message)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"it did not come, only {self.heard}"

@@ -86,7 +86,8 @@ def test_a_result_is_said_again_until_it_is_acknowledged(core: FakeCore) -> None
     first = core.hear(Result)
     assert first == core.hear(Result)
     core.say(acknowledge(first))
-    core.hears_no(Result, 0.1)
+    core.say(Ping())
+    core.hear(Pong)
     core.heard.clear()
     assert core.hears_no(Result)
 
@@ -138,10 +139,12 @@ def test_a_child_that_makes_no_progress_is_killed(cores: Callable[..., FakeCore]
 
 def test_a_child_that_expects_to_take_long_is_given_three_times_that(cores: Callable[..., FakeCore]) -> None:
     """And the core is told."""
-    core = cores(stall=0.1)
+    core = cores(stall=10.0)
     core.welcome()
     core.until(lambda: core.credit == 2)
     core.give(b"patient")
+    core.until(lambda: core.supervisor._keeper.patience == 1800.0)
+    core.ahead = 30.0
     assert core.hears_no(Fail)
     core.say(Ping())
     assert core.hear(Pong).patience == 1800.0
@@ -149,11 +152,12 @@ def test_a_child_that_expects_to_take_long_is_given_three_times_that(cores: Call
 
 def test_an_idle_or_paused_child_is_not_killed(cores: Callable[..., FakeCore]) -> None:
     """Only what is at work can stand still."""
-    core = cores(stall=0.1)
+    core = cores(stall=10.0)
     core.welcome()
     core.until(lambda: core.credit == 2)
     child = core.child
-    core.hears_no(Fail, 0.4)
+    core.ahead = 30.0
+    assert core.hears_no(Fail)
     assert core.child == child
 
 
@@ -329,7 +333,7 @@ def test_a_child_does_not_outlive_its_supervisor() -> None:
     """Not even one that hangs, when the supervisor is killed."""
     parent = subprocess.run([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, check=False)
     child = int(parent.stdout)
-    end = time.monotonic() + 3
+    end = time.monotonic() + 30
     while psutil.pid_exists(child) and psutil.Process(child).status() != "zombie":
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -346,7 +350,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
-    assert router.receive(10.0), "no Hello came"
+    assert router.receive(60.0), "no Hello came"
     yield started
     started.kill()
     started.wait()
@@ -357,7 +361,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 def test_the_stage_ends_with_its_core(process: subprocess.Popen[bytes]) -> None:
     """The end of standard input is the death of the core."""
     process.stdin.close()
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
 
 
 def test_an_interrupt_from_the_terminal_is_left_to_the_core(process: subprocess.Popen[bytes]) -> None:
@@ -366,4 +370,4 @@ def test_an_interrupt_from_the_terminal_is_left_to_the_core(process: subprocess.
     time.sleep(0.3)
     assert process.poll() is None
     process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0

@@ -58,7 +58,7 @@ class Rig:
         self.store.end_task(task.id)
         return task.id
 
-    def run(self, seconds: float = 10.0) -> None:
+    def run(self, seconds: float = 60.0) -> None:
         """Step once, and wait until every attempt it began has ended."""
         self.sender.step(0.0)
         until(lambda: not self.sender._under_way, seconds, 0.01)

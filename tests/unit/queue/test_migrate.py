@@ -25,6 +25,14 @@ from pipeline.tasks import FileState, Source, TaskState
 
 REPOSITORY = Path(__file__).parents[3]
 HEAD = migrate._scripts().get_current_head()
+NAMES = [  # that a constraint of the database lists
+    ("ck_file_state", FileState),
+    ("ck_task_state", TaskState),
+    ("ck_task_source", Source),
+    ("ck_attempt_outcome", Outcome),
+    ("ck_event_kind", EventKind),
+    ("ck_delivery_state", DeliveryState),
+]
 
 NEXT = """
 import os
@@ -129,17 +137,7 @@ def test_alembic_finds_nothing_to_migrate(database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-@pytest.mark.parametrize(
-    ("constraint", "names"),
-    [
-        ("ck_file_state", FileState),
-        ("ck_task_state", TaskState),
-        ("ck_task_source", Source),
-        ("ck_attempt_outcome", Outcome),
-        ("ck_event_kind", EventKind),
-        ("ck_delivery_state", DeliveryState),
-    ],
-)
+@pytest.mark.parametrize(("constraint", "names"), NAMES)
 def test_the_database_itself_refuses_a_name_that_the_code_does_not_know(
     url: str, constraint: str, names: type[FileState]
 ) -> None:
