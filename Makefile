@@ -33,8 +33,8 @@ demo: setup ## a fresh service transcribes samples/ before your eyes
 start: setup ## the service on ./workdir and port 8000; stop it with Ctrl-C
 	@exec $(BIN)/python app.py start-service $(ARGS)
 
-test: setup ## every test
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## every test, in two processes: a file of tests, with what it starts, in one of them
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint ## everything that is quick: style, types, arrows between rooms, unit tests
 	@$(BIN)/python -m pytest tests/unit -n 2
