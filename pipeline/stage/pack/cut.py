@@ -108,7 +108,7 @@ class Cutter:
     def _add(self, spans: list[Span]) -> list[Clip]:
         clips = []
         for span in (piece for each in spans for piece in self._wanted(each)):
-            if self._pending and span.start - self._pending[-1].end > BREAK:
+            if self._pending and self._parts(self._pending[-1].end, span.start):
                 clips.append(self._emit(len(self._pending)))
             self._join(span)
             while self._pending[-1].end - self._pending[0].start > LONGEST:
@@ -118,6 +118,10 @@ class Cutter:
     def _wanted(self, span: Span) -> list[Span]:
         cut = [Span(int(max(span.start, start)), int(min(span.end, end))) for start, end in self._clips]
         return [piece for piece in cut if piece.end > piece.start]
+
+    def _parts(self, end: int, start: int) -> bool:
+        """Tell whether what lies between two spans is in no window: a long silence, or what nobody asked for."""
+        return start - end > BREAK or any(end <= clip_end < start for _, clip_end in self._clips)
 
     def _join(self, span: Span) -> None:
         if self._pending and span.start <= self._pending[-1].end:

@@ -127,6 +127,12 @@ def test_clip_timestamps_limit_what_is_cut() -> None:
     assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,20"))) == [(5.0, 8.0), (20.0, 31.0)]
 
 
+def test_what_lies_between_two_clips_is_in_no_window() -> None:
+    """However short it is: who left out a jingle of four seconds does not want its words."""
+    assert in_seconds(cut(40, [(1, 30)], clips=parse_clips("5,8,12"))) == [(5.0, 8.0), (12.0, 31.0)]
+    assert in_seconds(cut(40, clips=parse_clips("5,8,12,20"))) == [(5.0, 8.0), (12.0, 20.0)]
+
+
 def test_clip_timestamps_must_be_numbers() -> None:
     """A word among them is the user's mistake."""
     with pytest.raises(BadOptionsError, match="clip_timestamps"):
