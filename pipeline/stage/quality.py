@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pipeline.stage.transcribe.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline.relay.messages import Segment, Window
     from pipeline.stage.pack.cut import Clip
+
+    Word = dict[str, Any]
 
 # What Whisper learned to say over silence: the ends of subtitled films and videos. Compared without case,
 # accents and punctuation; found inside a segment's text.
@@ -80,8 +82,21 @@ def _cut(segment: Segment, places: list[int]) -> Segment:
     return msgspec.structs.replace(
         segment,
         text=" " + " ".join(words[place] for place in places),
-        words=timed and tuple(timed[place] for place in places if place < len(timed)),
+        words=timed and tuple(_within(words, places, timed)),
     )
+
+
+def _within(words: Sequence[str], places: Iterable[int], timed: Sequence[Word]) -> Iterator[Word]:
+    """Yield the timed words that begin within the words at these places.
+
+    They are found by letters: a timed word may be a part of what stands between two spaces, or hold a mark beside it.
+    """
+    owners = [place for place, word in enumerate(words) for _ in word]
+    kept, at = set(places), 0
+    for each in timed:
+        if at < len(owners) and owners[at] in kept:
+            yield each
+        at += len("".join(each["word"].split()))
 
 
 def _loop(words: list[str], segments: Sequence[Segment]) -> str:

@@ -58,6 +58,22 @@ def test_a_loop_is_cut_to_one_saying() -> None:
     assert cut[0].words == words[:3]
 
 
+@pytest.mark.parametrize(
+    ("text", "timed", "kept"),
+    [
+        (" - Bon. a b a b", [" - Bon.", " a", " b", " a", " b"], [" - Bon.", " a", " b"]),
+        (" 你好" + " 吗啊" * 9, [" 你", "好", *[" 吗", "啊"] * 9], [" 你", "好", " 吗", "啊"]),
+    ],
+    ids=["a mark that stands alone", "words of one letter"],
+)
+def test_a_loop_is_cut_with_its_own_words(text: str, timed: list[str], kept: list[str]) -> None:
+    """Where the words that are timed are not those between the spaces."""
+    words = tuple({"word": word, "start": at, "end": at + 1} for at, word in enumerate(timed))
+    first = msgspec.structs.replace(said(text), words=words)
+    (cut, *_) = without_loop([first, said(" a b a b")])
+    assert [each["word"] for each in cut.words] == kept
+
+
 def test_segments_without_a_loop_stay_as_they_are() -> None:
     """Also where a refrain comes back."""
     segments = [said(" Elle est là."), said(" Elle est là."), said(" Oui.")]
