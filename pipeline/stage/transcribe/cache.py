@@ -11,7 +11,9 @@ from pipeline.stage.transcribe.attention import attend
 from pipeline.stage.transcribe.rules import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values
 
 STEP = 500  # positions: windows share a cache whose rooms for what they heard are as long, in these steps
 ROOM = 64  # entries: room is made in these steps, as products with a part of a tensor would copy that part
@@ -28,7 +30,7 @@ class Cache:
     """
 
     def __init__(
-        self, heard: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: list[int], room: int, tokens: int
+        self, heard: Iterable[Pair], layers: int, lengths: list[int], room: int, tokens: int
     ) -> None:
         """Begin with what windows heard, layer by layer, and the room for so many first tokens of each.
 
@@ -36,10 +38,8 @@ class Cache:
         there is room for so many.
         """
         # (layers, room for windows, heads, room, width)
-        self.heard_keys, self.heard_values = (
-            _apart(each, lengths, room) for each in zip(*heard, strict=True)
-        )
-        layers, self.windows, heads, _, width = self.heard_keys.shape
+        self.heard_keys, self.heard_values = _apart(heard, layers, lengths, room)
+        _, self.windows, heads, _, width = self.heard_keys.shape
         self._device = self.heard_keys.device
         # what was said: (layers, room for windows, heads, room for entries, width)
         self.keys = self.heard_keys.new_zeros(layers, self.windows, heads, 0, width)
@@ -139,12 +139,22 @@ class Cache:
             self.past = pad(self.past, (0, more), value=NEVER)
 
     def _make_seats(self, windows: int, most: int) -> None:
-        """Have room for so many windows; twice as many as before, so that it is seldom made, but not for too many."""
+        """Have room for so many windows: for twice as many as before, so that it is seldom made.
+
+        On a CPU for all there will be: pages that nobody has written to are no memory.
+        """
         seats = self.keys.shape[1]
         if windows > seats:
-            more = (0, 0, 0, 0, 0, 0, 0, max(windows, min(2 * seats, most)) - seats)
-            self.heard_keys, self.heard_values = pad(self.heard_keys, more), pad(self.heard_values, more)
-            self.keys, self.values = pad(self.keys, more), pad(self.values, more)
+            seats = most if self._device.type == "cpu" else max(windows, min(2 * seats, most))
+            self.heard_keys, self.heard_values, self.keys, self.values = (
+                self._seated(each, seats) for each in self._tensors()
+            )
+
+    def _seated(self, each: torch.Tensor, seats: int) -> torch.Tensor:
+        layers, _, *sizes = each.shape
+        made = each.new_empty(layers, seats, *sizes)
+        made[:, : self.windows] = each[:, : self.windows]
+        return made
 
     def _clear(self, coming: int) -> None:
         """Clear away what no hypothesis sees, in windows where enough has gathered."""
@@ -165,11 +175,17 @@ def room_for(positions: int) -> int:
     return -(-positions // STEP) * STEP
 
 
-def _apart(heard: Sequence[torch.Tensor], lengths: list[int], room: int) -> torch.Tensor:
-    """Return (layers, windows, heads, room, width) of windows that come one after another in each layer."""
-    _, heads, _, width = heard[0].shape
-    apart = heard[0].new_zeros(len(heard), len(lengths), heads, room, width)
-    for layer, windows in enumerate(heard):
-        for window, each in enumerate(torch.split(windows[0], lengths, 1)):
-            apart[layer, window, :, : lengths[window]] = each
-    return apart
+def _apart(heard: Iterable[Pair], layers: int, lengths: list[int], room: int) -> Pair:
+    """Return (layers, windows, heads, room, width) of windows that come one after another in each layer.
+
+    One layer is taken at a time, so that what was heard never lies in memory twice.
+    """
+    made: list[torch.Tensor] = []
+    for layer, pair in enumerate(heard):
+        _, heads, _, width = pair[0].shape
+        made = made or [each.new_zeros(layers, len(lengths), heads, room, width) for each in pair]
+        for into, windows in zip(made, pair, strict=True):
+            for window, each in enumerate(torch.split(windows[0], lengths, 1)):
+                into[layer, window, :, : lengths[window]] = each
+    keys, values = made
+    return keys, values

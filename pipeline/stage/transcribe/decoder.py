@@ -49,8 +49,9 @@ class Decoder:
 
         Their features are (positions, width) each; there is room for so many positions.
         """
-        heard = torch.cat(list(features))[None]
-        return Cache([layer.hear(heard) for layer in self._layers], list(map(len, features)), room, tokens)
+        together = torch.cat(list(features))[None]
+        heard = (layer.hear(together) for layer in self._layers)
+        return Cache(heard, len(self._layers), list(map(len, features)), room, tokens)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, memory: Memory) -> torch.Tensor:
         """Say these tokens (windows, n), which see what `memory` shows them; return hidden states."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.stage.transcribe.decoding import Batch, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import torch
     from whisper.tokenizer import Tokenizer
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.decoder import Decoder
     from pipeline.stage.transcribe.decoding import Decoded
     from pipeline.stage.transcribe.engine import Request
+
+
+FEW = 4  # windows that begin at once: what they heard lies in memory twice until they have joined
 
 
 class Seat(NamedTuple):
@@ -37,14 +40,22 @@ class Running:
         return len(self._seats)
 
     def join(self, seats: Sequence[Seat], features: Sequence[torch.Tensor]) -> None:
-        """Let windows join; all of them are begun before the first one joins, so that none does where one fails."""
-        begun = {alike: self._begin(seats, features, rows) for alike, rows in _by_kind(seats).items()}
-        for alike, batch in begun.items():
-            if alike in self._batches:
-                self._batches[alike].join(batch, self._slots)
-            else:
-                self._batches[alike] = batch
-        self._seats |= {id(seat.request): seat for seat in seats}
+        """Let windows join, a few of a kind at a time; where one fails, none does."""
+        joining = {id(seat.request): seat for seat in seats}
+        for alike, rows in _few_of_a_kind(seats):
+            try:
+                batch = self._begin(seats, features, rows)
+            except Exception:
+                self.drop(joining)  # those that have joined already
+                raise
+            self._take_in(alike, batch)
+        self._seats |= joining
+
+    def _take_in(self, alike: object, batch: Batch) -> None:
+        if alike in self._batches:
+            self._batches[alike].join(batch, self._slots)
+        else:
+            self._batches[alike] = batch
 
     def step(self) -> list[tuple[Seat, Decoded]]:
         """Add a token everywhere; return the windows that ended, in the order of admission."""
@@ -76,8 +87,10 @@ class Running:
         self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}
 
 
-def _by_kind(seats: Sequence[Seat]) -> dict[object, list[int]]:
+def _few_of_a_kind(seats: Sequence[Seat]) -> Iterator[tuple[object, list[int]]]:
     kinds: dict[object, list[int]] = {}
     for row, seat in enumerate(seats):
         kinds.setdefault(kind(seat.request), []).append(row)
-    return kinds
+    for alike, rows in kinds.items():
+        for first in range(0, len(rows), FEW):
+            yield alike, rows[first : first + FEW]

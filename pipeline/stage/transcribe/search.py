@@ -56,7 +56,7 @@ class Beam:
     def __init__(self, logits: torch.Tensor, size: int, patience: float | None, end: int) -> None:
         """Begin with the best first tokens by logits (windows, 1, vocabulary): none of them can end."""
         self._size, self._end = size, end
-        self._enough = round(size * (patience or 1.0))
+        self._enough = max(1, round(size * (patience or 1.0)))  # whisper refuses less
         logprobs, tokens = best(logits, size)
         self._totals = logprobs[:, 0]
         self.said = Said(tokens[:, 0])

@@ -17,7 +17,7 @@ def recalled(beginnings: list[int], number_type: torch.dtype) -> torch.Tensor:
         return torch.stack(made)
 
     sound = torch.zeros(1, HEADS, len(beginnings), WIDTH, dtype=number_type)
-    cache = Cache([(sound, sound)], [1] * len(beginnings), 1, max(beginnings))
+    cache = Cache([(sound, sound)], 1, [1] * len(beginnings), 1, max(beginnings))
     said = vectors(256)[:, :, : max(beginnings)]
     cache.recall(0, said, said, said)
     cache.begun(beginnings)

@@ -22,7 +22,7 @@ from pipeline.stage.transcribe.engine import Request
 from pipeline.stage.transcribe.linear import Plain
 from pipeline.stage.transcribe.precision import apply
 from pipeline.stage.transcribe.rules import Rules
-from pipeline.stage.transcribe.running import Running, Seat
+from pipeline.stage.transcribe.running import FEW, Running, Seat
 from pipeline.stage.transcribe.said import Said
 from pipeline.stage.transcribe.search import top
 
@@ -192,15 +192,63 @@ def test_searches_of_every_kind_may_come_together(
     rows = [requests(*search)[at] for at, search in enumerate(SEARCHES.values())]
     expected = [tuple(whispers(model, *pair).tokens) for pair in zip(features, rows, strict=True)]
     running = Running(decoder, len(rows))
-    tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
-    running.join(
-        [Seat(row, str(row.language), each) for row, each in zip(rows, tokenizers, strict=True)], features
-    )
+    running.join(seats(model, rows), features)
     decoded = {}
     while running:
         decoded |= {id(seat.request): each.tokens for seat, each in running.step()}
 
     assert expected == [decoded[id(row)] for row in rows]
+
+
+def seats(model: Whisper, rows: list[Request]) -> list[Seat]:
+    tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
+    return [Seat(row, str(row.language), each) for row, each in zip(rows, tokenizers, strict=True)]
+
+
+@torch.inference_mode()
+def test_windows_begin_a_few_at_a_time(
+    model: Whisper, decoder: Decoder, features: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they heard lies in memory twice until they have joined: of sixteen windows half a gigabyte."""
+    begun, listen = [], decoder.listen
+    monkeypatch.setattr(
+        decoder, "listen", lambda heard, *more: begun.append(len(heard)) or listen(heard, *more)
+    )
+    Running(decoder, 7).join(seats(model, requests(GREEDY, 0.0)), features)
+
+    assert begun == [FEW, 7 - FEW]
+
+
+@torch.inference_mode()
+def test_where_one_of_many_windows_cannot_begin_none_joins(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Those that ran go on, the others can be tried again."""
+    rows = requests(GREEDY, 0.0)
+    expected = [each.tokens for each in ours(model, decoder, features, rows)]
+    unsayable = replace(rows[6], prompt=(1 << 30,))
+    running = Running(decoder, 7)
+    running.join(seats(model, rows[:1]), features[:1])
+    with pytest.raises(IndexError):
+        running.join(seats(model, [*rows[1:6], unsayable]), features[1:])
+    running.join(seats(model, rows[1:]), features[1:])
+    decoded = {}
+    while running:
+        decoded |= {id(seat.request): each.tokens for seat, each in running.step()}
+
+    assert [decoded[id(row)] for row in rows] == expected
+
+
+@torch.inference_mode()
+def test_least_patience_waits_for_one_hypothesis(
+    model: Whisper, decoder: Decoder, features: torch.Tensor
+) -> None:
+    """Less would end every window at once; whisper refuses it."""
+    plain, hasty = (Options(beam_size=1, patience=patience) for patience in (None, 0.01))
+
+    assert [each.tokens for each in ours(model, decoder, features, requests(hasty, 0.0))] == [
+        each.tokens for each in ours(model, decoder, features, requests(plain, 0.0))
+    ]
 
 
 def test_a_window_that_has_ended_costs_nothing(
