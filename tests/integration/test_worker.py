@@ -1,5 +1,6 @@
 """The worker process: real FFmpeg, the fake engine, and a real channel; every job has exactly one end."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -435,6 +436,28 @@ def test_a_failing_window_fails_its_own_file(start: Callable[..., Any]) -> None:
     worker.listen(Progress, 2)
     worker.say(Pause(paused=False))
     assert (worker.end_of(1).kind, worker.end_of(1).code) == ("transient", "internal")
+    assert isinstance(worker.end_of(2), Result)
+
+
+@pytest.mark.parametrize(
+    "where", ["pipeline.stage.quality.window_warnings", "pipeline.stage.quality.file_warnings"]
+)
+def test_a_defect_that_one_file_meets_fails_that_file_alone(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Else the process would end, and those beside it would be blamed."""
+    module, _, name = where.rpartition(".")
+    sound = getattr(sys.modules[module], name)
+    calls = itertools.count()
+
+    def defect(*about: Any) -> Any:
+        return 1 / 0 if next(calls) == 0 else sound(*about)
+
+    monkeypatch.setattr(where, defect)
+    worker = start(batch=4)
+    worker.job("a.wav", 1, noise(1))
+    assert (worker.end_of(1).kind, worker.end_of(1).code) == ("transient", "internal")
+    worker.job("b.wav", 2, noise(1))
     assert isinstance(worker.end_of(2), Result)
 
 

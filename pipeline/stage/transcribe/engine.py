@@ -116,7 +116,10 @@ class Engine(Protocol):
         ...
 
     def drop(self, requests: Sequence[Request]) -> None:
-        """Let these leave the running batch without a reply; those that do not run are ignored."""
+        """Let these leave the running batch without a reply; those that do not run are ignored.
+
+        Whatever it raises: nothing runs any more.
+        """
         ...
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:

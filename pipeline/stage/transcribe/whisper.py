@@ -103,8 +103,9 @@ class WhisperEngine:
 
     @torch.inference_mode()
     def drop(self, requests: Sequence[Request]) -> None:
-        """Let these leave the running batch without a reply."""
-        self._running.drop({id(request) for request in requests})
+        """Let these leave the running batch without a reply; see Engine."""
+        with self._at_work(fatal=BaseException):  # the batches may have been half-way
+            self._running.drop({id(request) for request in requests})
 
     def prompt(self, text: str, language: str | None) -> tuple[int, ...]:
         """Return the token ids of an initial prompt."""
@@ -113,8 +114,9 @@ class WhisperEngine:
     @torch.inference_mode()
     def log_mel_max(self, pcm: NDArray[np.float32]) -> float:
         """Return the largest log10 mel value of a stretch that carries its margins."""
-        rows = torch.from_numpy(pcm)[None].to(self._whisper.device)
-        return float(mel.log10_mel(rows, self._whisper.dims.n_mels).amax()) if len(pcm) else mel.FLOOR
+        with _naming_memory_errors():
+            rows = torch.from_numpy(pcm)[None].to(self._whisper.device)
+            return float(mel.log10_mel(rows, self._whisper.dims.n_mels).amax()) if len(pcm) else mel.FLOOR
 
     def close(self) -> None:
         """Let the model leave the device."""

@@ -83,7 +83,8 @@ class Batch:
         self._forget(gone)
         self._waiting = [request for request in self._waiting if id(request) not in gone]
         self._apart = self._apart and self.size > 0
-        self.engine.drop(requests)
+        if self._attempt(lambda: self.engine.drop(requests)) is not None:  # those that stay begin again
+            self._waiting[:0] = self._let_go([])
 
     def _next(self) -> list[Request]:
         """Return those that may be admitted now."""

@@ -136,19 +136,21 @@ class Jobs:
         abandoned, self._abandoned = self._abandoned, []
         return abandoned
 
-    def take(self, request: Request, reply: Reply | Exception) -> tuple[Flight, Exception] | None:
-        """Give a reply to the file it belongs to; return the file and what failed, if it did."""
-        if id(request) not in self._out:
-            return None  # a window before this one made its file fail
+    def owner(self, request: Request) -> Flight | None:
+        """Return the file in flight that a window in the running batch belongs to."""
+        _, flight = self._out.get(id(request), (None, None))
+        return flight
+
+    def take(self, request: Request, reply: Reply | Exception) -> None:
+        """Give a reply to the file it belongs to; raises what was wrong with the window."""
         row, flight = self._out.pop(id(request))
         if isinstance(reply, Exception):
-            return flight, reply
+            raise reply
         held = row.track.held
         row.take(reply)
         if row.track.held < held:
             self._budget.give(flight.job.file_id, held - row.track.held)
             flight.decoded.pop(row.window, None)
-        return None
 
     def land(self, flight: Flight) -> None:
         """Let a file in flight go, whatever became of it."""

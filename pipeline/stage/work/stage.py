@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.errors import EnvironmentUnusableError, PipelineError
@@ -17,6 +18,8 @@ from pipeline.stage.work.model import Model
 from pipeline.tasks import display
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.spool import Roots
     from pipeline.stage.decode.ahead import Event
     from pipeline.stage.transcribe.load import Loader
@@ -112,11 +115,16 @@ class Stage:
         self.exit_code = 0
 
     def _follow(self, flight: Flight, event: Event) -> None:
-        """Take in what decoding found; the fence around one file."""
-        if not self._jobs.is_in_flight(flight):
-            return  # dropped meanwhile, and perhaps leased anew
+        """Take in what decoding found."""
+        if self._jobs.is_in_flight(flight):  # else dropped meanwhile, and perhaps leased anew
+            with self._alone(flight):
+                self._jobs.advance(flight, event, self._model.engine)
+
+    @contextmanager
+    def _alone(self, flight: Flight) -> Iterator[None]:
+        """Let a file fail alone: the fence around it."""
         try:
-            self._jobs.advance(flight, event, self._model.engine)
+            yield
         except PipelineError as error:
             self._fail(flight, error)
         except Exception as error:
@@ -181,8 +189,9 @@ class Stage:
         for flight in aboard:
             flight.seconds += share
         for request, reply in ended:
-            if failed := self._jobs.take(request, reply):
-                self._fail(*failed)
+            if owner := self._jobs.owner(request):  # else a window before this one made its file fail
+                with self._alone(owner):
+                    self._jobs.take(request, reply)
         if not self._jobs.aboard:
             self._blame.transcribed()
 
@@ -190,13 +199,17 @@ class Stage:
 
     def _report(self, now: float) -> None:
         for flight in list(self._jobs.flights.values()):
-            if flight.finished:
-                self._send(flight.result(self._model.engine))
-                self._jobs.land(flight)
-            elif progress := flight.progress(now):
-                self._send(progress)
+            with self._alone(flight):
+                self._tell(flight, now)
         if credit := self._jobs.grant(self._model.slots):
             self._send(Ready(credit=credit))
+
+    def _tell(self, flight: Flight, now: float) -> None:
+        if flight.finished:
+            self._send(flight.result(self._model.engine))
+            self._jobs.land(flight)
+        elif progress := flight.progress(now):
+            self._send(progress)
 
     def _read(self, now: float) -> Reading:
         return self._model.reading(now, audio=self._jobs.audio, waiting=self._jobs.waiting)

@@ -219,6 +219,30 @@ def test_out_of_memory_has_a_name_of_its_own(
     assert transcribe(engine, [request(noises[0])])[0].tokens
 
 
+def test_the_loudest_value_may_not_fit_either(
+    engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pass of exact mode is tried another time then."""
+    monkeypatch.setattr("pipeline.stage.transcribe.mel.log10_mel", lambda *_: torch.empty(1 << 60))
+    with pytest.raises(OutOfMemory):
+        engine.log_mel_max(noises[0])
+
+
+def test_nothing_runs_after_a_drop_that_failed(
+    engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batches may be half-way; the engine can be used again at once."""
+    rows = [request(noises[0]), request(noises[1])]
+    engine.admit(rows)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._running, "drop", lambda _: torch.empty(1 << 60))
+        with pytest.raises(OutOfMemory):
+            engine.drop(rows[:1])
+
+    assert engine.running == 0
+    assert transcribe(engine, rows[1:])[0].tokens
+
+
 def test_a_prompt_is_encoded_as_whisper_does(engine: WhisperEngine) -> None:
     """One leading space, none behind."""
     assert engine.prompt(" Voilà  ", "fr") == engine.prompt("Voilà", "fr")

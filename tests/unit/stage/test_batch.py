@@ -184,6 +184,24 @@ def test_windows_of_a_cancelled_file_leave_at_once() -> None:
     assert made.size == 0
 
 
+def test_memory_that_runs_out_as_windows_leave_has_the_others_begin_again() -> None:
+    """The engine has let all go by then; nothing that stays is lost."""
+
+    class Short(Scripted):
+        def drop(self, requests: Any) -> None:
+            if self._running:
+                self._running.clear()
+                raise OutOfMemory(f"full: {len(requests)} cannot leave")
+
+    made, requests = batch(Short(slots=4)), windows(3)
+    made.join(requests)
+    made.advance()
+    made.drop(requests[1:2])
+    assert made.size == 1
+    ((request, reply),) = made.advance()
+    assert (request is requests[2], reply.segments[0].text[1:]) == (True, fake.words(request.pcm))
+
+
 def test_the_more_windows_the_longer_one_may_take() -> None:
     """Until some were measured a guess, as the first may be short; the supervisor waits for three times that."""
     made = Batch(Scripted(), guess=30.0, on_gpu=False)
