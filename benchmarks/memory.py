@@ -2,12 +2,13 @@
 
 usage: python benchmarks/memory.py [--minutes 10,60] [-- TRANSCRIBE OPTIONS]
 
-The speech is samples/ over and over. Resident memory is sampled twice a second; the child's peak is the kernel's own.
+The speech is samples/ over and over. The peaks are the kernel's own: a look now and then misses moments.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def measure(folder: Path, minutes: int, options: list[str]) -> dict[str, int]:
 
 
 def sizes(core: psutil.Popen) -> list[tuple[str, int]]:
-    """Return role and resident bytes of each process."""
+    """Return role and peak resident bytes of each process."""
     found = []
     for process in [core, *core.children(recursive=True)]:
         try:
@@ -78,10 +79,16 @@ def sizes(core: psutil.Popen) -> list[tuple[str, int]]:
             role = next((role for mark, role in ROLES.items() if mark in words), None)
             role = "core" if process.pid == core.pid else role
             if role:
-                found.append((role, process.memory_info().rss))
-        except psutil.Error:
+                found.append((role, peak(process.pid)))
+        except (psutil.Error, OSError):
             continue  # it ended meanwhile
     return found
+
+
+def peak(pid: int) -> int:
+    """Return the most bytes that a process has had in memory (proc(5), VmHWM); 0 for one that has just ended."""
+    said = re.search(r"^VmHWM:\s*(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return 1024 * int(said[1]) if said else 0
 
 
 def speech(path: Path, seconds: int) -> Path:
