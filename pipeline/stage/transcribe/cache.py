@@ -145,7 +145,8 @@ class Cache:
         """
         seats = self.keys.shape[1]
         if windows > seats:
-            seats = most if self._device.type == "cpu" else max(windows, min(2 * seats, most))
+            ahead = most if self._device.type == "cpu" else min(2 * seats, most)
+            seats = max(windows, ahead)
             self.heard_keys, self.heard_values, self.keys, self.values = (
                 self._seated(each, seats) for each in self._tensors()
             )
