@@ -15,7 +15,7 @@ from pipeline.ingest.placing import around, outermost, with_inner
 from pipeline.ingest.requests import Render, Request, Requests
 from pipeline.ingest.root import Root
 from pipeline.ingest.scan import units
-from pipeline.ingest.settle import Hint, Settle
+from pipeline.ingest.settle import Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.options import parse_named
 from pipeline.tasks import Source, Task, TaskState
@@ -190,8 +190,8 @@ class Intake:
 
     def _follow(self, notices: Mapping[bytes, _Notice], now: float) -> None:
         self._stir_around(notices, now)
-        for notice in notices.values():
-            self._hint(notice)
+        self._settle.closed(path for notice in notices.values() for path in notice.closed)
+        self._settle.moved({path for notice in notices.values() for path in notice.moved})
         for directory in outermost(notices):
             self._stir(self._arrivals.look(directory, notices[directory].source), now)
 
@@ -221,12 +221,6 @@ class Intake:
         found = units(self._path)
         self._arrivals.keep(found)
         return _Sweep(source, iter((*self._arrivals.healed(), *found)))
-
-    def _hint(self, notice: _Notice) -> None:
-        for path in notice.closed:
-            self._settle.hint(path, Hint.CLOSED)
-        for path in notice.moved:
-            self._settle.hint(path, Hint.MOVED)
 
     def _stir(self, task_ids: Iterable[str], now: float) -> None:
         self._stirred.update(dict.fromkeys(task_ids, now))

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from pipeline.ingest.placing import around
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from pipeline.ingest.beneath import Look
 
@@ -50,11 +52,21 @@ class Settle:
         self._watched: dict[bytes, _Watched] = {}
         self._hints: dict[bytes, Hint] = {}
 
-    def hint(self, path: bytes, hint: Hint) -> None:
-        """Take an event's word on a file, or on all in a directory: it counts from the next look on."""
-        self._hints[path] = hint
-        if path in self._watched:
-            self._watched[path].due = 0.0
+    def closed(self, paths: Iterable[bytes]) -> None:
+        """Take an event's word that the writers of these files closed them: it counts from the next look on."""
+        for path in paths:
+            self._hint(path, Hint.CLOSED)
+
+    def moved(self, paths: Collection[bytes]) -> None:
+        """Take an event's word that these were moved in; of a directory it is one on all in it.
+
+        Also on what a scan saw there before the event was heard: it came with the directory.
+        """
+        for path in paths:
+            self._hint(path, Hint.MOVED)
+        for path, watched in self._watched.items() if paths else ():
+            if not watched.hint and any(each in paths for each in around(path)):
+                watched.hint, watched.due = Hint.MOVED, 0.0
 
     def keep(self, paths: Collection[bytes]) -> None:
         """Forget all files but these."""
@@ -92,15 +104,16 @@ class Settle:
             watched.due = now + self._pause(watched.hint)
         return watched
 
+    def _hint(self, path: bytes, hint: Hint) -> None:
+        self._hints[path] = hint
+        if path in self._watched:
+            self._watched[path].due = 0.0
+
     def _hint_for(self, path: bytes) -> Hint | None:
         """Return what was said of a file; else, at its first look, of a directory around it."""
         if path in self._hints or path in self._watched:
             return self._hints.pop(path, None)
-        while b"/" in path:
-            path = path.rpartition(b"/")[0]
-            if path in self._hints:
-                return self._hints[path]
-        return None
+        return next((self._hints[each] for each in around(path) if each in self._hints), None)
 
     def _begin(self, look: Look, now: float, hint: Hint | None) -> _Watched:
         return _Watched(look, now, 1, now + self._pause(hint), hint)

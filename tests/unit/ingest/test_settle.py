@@ -19,6 +19,11 @@ def first_ready(
     return next((now for now, look in looks if settle.is_ready(PATH, look, now, has_writer)), None)
 
 
+def tell(settle: Settle, hint: Hint) -> None:
+    """Let an event say this of the file."""
+    (settle.moved if hint is Hint.MOVED else settle.closed)({PATH})
+
+
 def steady(times: list[float]) -> Any:
     return [(float(now), LOOK) for now in times]
 
@@ -47,17 +52,17 @@ def test_any_change_begins_the_wait_anew(field: str) -> None:
 
 
 @pytest.mark.parametrize(("hint", "ready"), [(Hint.MOVED, 0.5), (Hint.CLOSED, 1.0)])
-def test_an_events_word_makes_one_more_look_enough(hint: Hint | None, ready: float | None) -> None:
+def test_an_events_word_makes_one_more_look_enough(hint: Hint, ready: float) -> None:
     """Half a second after a move, a second after a close."""
     settle = Settle(5.0)
-    settle.hint(PATH, hint)
+    tell(settle, hint)
     assert first_ready(settle, steady([0, 0.25, 0.5, 0.75, 1.0, 1.25])) == ready
 
 
 def test_a_change_takes_an_events_word_away() -> None:
     """A file closed and opened again waits like any other."""
     settle = Settle(5.0)
-    settle.hint(PATH, Hint.CLOSED)
+    tell(settle, Hint.CLOSED)
     grown = LOOK._replace(size=20)
     assert first_ready(settle, [(0.0, LOOK), (1.0, grown), (2.0, grown), (3.0, grown)]) is None
 
@@ -65,10 +70,19 @@ def test_a_change_takes_an_events_word_away() -> None:
 def test_a_directorys_move_speaks_for_what_it_held() -> None:
     """Only at a file's first look."""
     settle = Settle(5.0)
-    settle.hint(b"a", Hint.MOVED)
+    settle.moved({b"a"})
     assert first_ready(settle, steady([0, 0.5])) == 0.5
     settle.drop_hints()
     assert first_ready(settle, steady([10, 10.5])) is None
+
+
+def test_a_directorys_move_speaks_for_what_a_scan_saw_before_it_was_heard() -> None:
+    """Events are read by another thread: a scan may come first."""
+    settle = Settle(5.0)
+    assert first_ready(settle, steady([0])) is None
+    settle.moved({b"a"})
+    assert settle.is_due(PATH, 0.0)
+    assert first_ready(settle, steady([0.5])) == 0.5
 
 
 @pytest.mark.parametrize(("hint", "refused"), [(None, 5.0), (Hint.MOVED, 2.5), (Hint.CLOSED, 2.5)])
@@ -76,7 +90,7 @@ def test_an_open_writer_vetoes_every_rule_and_begins_the_wait_anew(hint: Hint | 
     """Also what an event said: from the refusal on it takes the whole quiet time."""
     settle = Settle(5.0)
     if hint:
-        settle.hint(PATH, hint)
+        tell(settle, hint)
     assert first_ready(settle, steady([0, 2.5, 5][: 2 + (hint is None)]), has_writer=lambda: True) is None
     times = [refused + step for step in (1, 2, 4.5, 5, 6)]
     assert first_ready(settle, steady(times)) == refused + 5
