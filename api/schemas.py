@@ -121,9 +121,18 @@ def _filled(value: object) -> object:
 
 _Tasks = Annotated[int, Field(ge=1, le=PAGE_MAX)]
 _Files = Annotated[int, Field(ge=1, le=FILES_PAGE_MAX)]
+
+
+def _digits(value: object) -> object:
+    """Take digits alone for a number, where pydantic would read `+0.0` too; an empty one was not given."""
+    if isinstance(value, str) and value and not (value.isascii() and value.isdigit()):
+        raise ValueError("the id of an event is made of digits")
+    return _filled(value)
+
+
 _Event = Annotated[int, Field(ge=0, le=2**63 - 1)]
 EventId = Annotated[
-    _Event | None, BeforeValidator(_filled, json_schema_input_type=_Event | Literal[""] | None)
+    _Event | None, BeforeValidator(_digits, json_schema_input_type=_Event | Literal[""] | None)
 ]
 Cursor = Annotated[str | None, BeforeValidator(_filled)]
 TasksLimit = Annotated[

@@ -263,6 +263,7 @@ def test_a_silent_stream_has_a_heart(shared: Server, monkeypatch: pytest.MonkeyP
         ("?lastEventId=-1", {}, 400),
         ("", {"Last-Event-ID": "yesterday"}, 400),
         ("", {"Last-Event-ID": "9" * 20}, 400),
+        ("", {"Last-Event-ID": "+0.0"}, 400),
         ("?task=0123", {}, 400),
     ],
 )
