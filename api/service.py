@@ -36,7 +36,7 @@ from pipeline.relay.dispatch import Dispatch
 from pipeline.relay.report import Report
 from pipeline.room import Room
 from pipeline.runner import Runner
-from pipeline.settings import message_locale, parse_work_hours, prepare_workdir, queue_place
+from pipeline.settings import message_locale, on_a_disk, parse_work_hours, prepare_workdir, queue_place
 from pipeline.tasks import Source
 from pipeline.webhooks.addresses import Addresses
 from pipeline.webhooks.post import Post
@@ -78,7 +78,7 @@ class Core:
         self.figures = Figures()
         listeners = (self.figures.flow.hear, journal.tell) if unattended else ()
         self.store = TaskStore(self.database, callback_url=settings.callback_url, listeners=listeners)
-        self.holding = Holding(self.database, self.place.folder)
+        self.holding = Holding(self.database, self.place.folder if on_a_disk(self.place.url) else None)
         self.live = Live(self.store, encode)
         self.feed = Feed(self.live, self.store)
         epoch, committing = self.store.open_epoch()

@@ -22,10 +22,11 @@ ROOM = 1 << 20  # bytes: with less, no commit is sure of its place
 class Holding:
     """Writes nothing, now and then: a server that came back is ours again before another core takes it.
 
-    That a disk is full such a write does not notice, so `folder`, where the queue lies, is asked for room.
+    That a disk is full such a write does not notice, so `folder`, where the queue lies, is asked for room; None where
+    a server holds it.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path | None) -> None:
         self._database = database
         self._folder = folder
         self.trouble: str | None = None  # why the queue cannot be written
@@ -42,7 +43,7 @@ class Holding:
     def _look(self) -> str | None:
         try:
             self._database.write(lambda _connection: None)
-            free = shutil.disk_usage(self._folder).free
+            free = shutil.disk_usage(self._folder).free if self._folder else ROOM
         except UnavailableError as error:
             return str(error)
         except OSError as error:

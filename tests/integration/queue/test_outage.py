@@ -242,9 +242,9 @@ def written(core: Database, name: bytes) -> bool:
 
 
 def test_a_queue_that_is_not_used_is_taken_again_once_the_server_is_back(
-    core: Database, cluster: Cluster, url: str, tmp_path: Path
+    core: Database, cluster: Cluster, url: str
 ) -> None:
-    holding = Holding(core, tmp_path)
+    holding = Holding(core, None)
     holding.step(0.0)
     assert holding.trouble is None
     cluster.stop()
@@ -285,7 +285,6 @@ def test_a_core_that_reported_a_durable_write_as_failed_ends(  # noqa: PLR0913, 
     far_core: Database,
     link: Link,
     url: str,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     cut: Cut,
     lost: type,
@@ -297,7 +296,7 @@ def test_a_core_that_reported_a_durable_write_as_failed_ends(  # noqa: PLR0913, 
     with pytest.raises(UnavailableError):
         open_task(far_core, b"talks")
     link.refusing.clear()
-    holding = Holding(far_core, tmp_path)
+    holding = Holding(far_core, None)
     until(lambda: holding.step(0.0) and (far_core.lost or not holding.trouble))
     assert type(far_core.lost) is lost
     assert tasks(url) == ({b"talks"} if lost is PipelineError else set())
