@@ -20,7 +20,7 @@ from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
 from pipeline.relay.commit import Committer
 from pipeline.relay.wording import ENGLISH, reason
-from pipeline.settings import queue_place
+from pipeline.settings import QUEUE, queue_place
 from pipeline.status import file_answer, task_answer
 from pipeline.tasks import FAILURES, display
 
@@ -38,7 +38,7 @@ def _store(settings: Settings, *, readonly: bool) -> Iterator[TaskStore]:
     if settings.database_url is None and not settings.workdir.exists():
         raise NotFoundError(f"there is no {settings.workdir}; is this the right --workdir?")
     place = queue_place(settings)
-    if settings.database_url is None and not (place.folder / "queue.db").exists():
+    if settings.database_url is None and not (place.folder / QUEUE).exists():
         raise NotFoundError(f"there is no queue at {place.folder} yet; is this the right --workdir?")
     database = open_database(place.url, readonly=readonly)
     try:

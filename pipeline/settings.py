@@ -12,8 +12,10 @@ from typing import Any, Literal
 from pipeline.errors import BadOptionsError, EnvironmentUnusableError, WorkdirUnusableError
 from pipeline.mounts import is_remote
 from pipeline.options import Options
+from pipeline.queue.lock import is_taken
 
 ENV_PREFIX = "WHISPER_"
+QUEUE = "queue.db"
 _FILE = "sqlite:///"
 Scope = Literal["global", "service", "output", "keys"]
 
@@ -117,13 +119,13 @@ def queue_place(settings: Settings, *, inside: bool = True) -> QueuePlace:
     hidden = settings.workdir / ".whisper"
     reason = _unfit(settings.workdir, hidden) if inside else f"{settings.workdir} is no drop folder"
     if reason is None:
-        return QueuePlace(f"{_FILE}{hidden / 'queue.db'}", hidden)
+        return QueuePlace(f"{_FILE}{hidden / QUEUE}", hidden)
     if inside and is_remote(folder):
         raise EnvironmentUnusableError(
             f"the queue has no local place: {reason}, and {settings.state_dir} is on a network or FUSE mount too; "
             "name a local folder by --state_dir, or a server by --database_url"
         )
-    return QueuePlace(f"{_FILE}{folder / 'queue.db'}", folder, f"the queue lies in {folder}: {reason}")
+    return QueuePlace(f"{_FILE}{folder / QUEUE}", folder, f"the queue lies in {folder}: {reason}")
 
 
 def on_a_disk(url: str) -> bool:
@@ -134,9 +136,10 @@ def on_a_disk(url: str) -> bool:
 def _unfit(workdir: Path, hidden: Path) -> str | None:
     if is_remote(workdir):
         return f"{workdir} is on a network or FUSE mount"
-    if not os.access(hidden if hidden.exists() else workdir, os.W_OK | os.X_OK):
-        return f"{workdir} is not writable"
-    return None
+    place = hidden if hidden.exists() else workdir
+    if os.access(place, os.W_OK | os.X_OK) or is_taken(hidden / QUEUE):
+        return None  # or another user serves this workdir: nobody else may have a second queue for it
+    return f"{place} is not writable"
 
 
 def prepare_workdir(settings: Settings) -> None:

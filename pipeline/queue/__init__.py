@@ -18,6 +18,7 @@ tables.py      the tables, their constraints and indexes; Alembic compares them 
 database.py    an open queue: one core owns it, one thread writes it, anyone may look
 backend.py     what a database is to the rest, whichever it is
 sqlite_file.py one file of SQLite's, and sqlite.py: its connections, journals, version gate and errors
+lock.py        what makes a process the one core of a file
 postgres_server.py  one database of a PostgreSQL server, and postgres.py: its connections and errors
 holding.py     sees now and then that the queue is ours and can be written
 migrate.py     brings the schema up to date at start, after a copy

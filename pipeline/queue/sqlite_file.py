@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -15,14 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline.durable import flush
 from pipeline.errors import (
-    DatabaseLockedError,
     EnvironmentUnusableError,
     NotFoundError,
     PipelineError,
     UnavailableError,
     WorkdirUnusableError,
 )
-from pipeline.queue import sqlite
+from pipeline.queue import lock, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +49,7 @@ class SQLiteFile:
         self.owned = owned
         if not owned and not path.exists():
             raise NotFoundError(f"there is no queue at {path}: no service was started there")
-        self._lock = _lock(path) if owned else None
+        self._lock = lock.take(path) if owned else None
         self.journal, self.note = sqlite.journal_for(sqlite3.sqlite_version_info)
         self.readers = sqlite.reader_engine(path)
         self.writers = sqlite.writer_engine(path, self.journal)
@@ -156,36 +154,3 @@ def path_of(url: str) -> Path:
     if name in ("", ":memory:"):
         raise EnvironmentUnusableError(f"--database_url {url!r} names no file: give {SCHEME}PATH")
     return Path(name).absolute()
-
-
-def _lock(path: Path) -> int:
-    """Take the lock that makes this process the one core, in a file beside the database.
-
-    Not in the database itself: closing any other descriptor of that file would drop SQLite's own locks.
-    """
-    name = path.with_name(f"{path.name}.lock")
-    try:
-        _make_folder(path.parent)
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise WorkdirUnusableError(
-            f"{name} cannot be written ({error.strerror}); mend its permissions"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise DatabaseLockedError(str(path)) from error
-        raise EnvironmentUnusableError(
-            f"{name} cannot be locked ({error.strerror}); use a local disk"
-        ) from error
-    return descriptor
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder as needed; SQLite flushes what is in it, but not its own name."""
-    missing = [each for each in folder.parents if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in (folder, *missing):
-        flush(each.parent)
