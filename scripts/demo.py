@@ -6,6 +6,7 @@ read the transcripts that lie beside the audio, stop it with SIGTERM.
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import shutil
@@ -17,7 +18,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,15 @@ class Service:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             return dict(json.load(error))
+        except (OSError, http.client.HTTPException) as error:
+            self._check_its_end()
+            raise DemoError(f"the service does not answer ({error}):\n{self.last_words()}") from error
+
+    def _check_its_end(self) -> None:
+        """Raise DemoError when it is about to be seen dead: its sockets close before that."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self.check()
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code; kill what does not stop in time."""
