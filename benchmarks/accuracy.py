@@ -123,7 +123,10 @@ def transcribe(files: list[File], engine: Engine) -> None:
             return
         if rows:
             engine.admit([row.request for row in rows])
-        for request, reply in engine.advance():
+        ended = engine.advance()
+        for request, language in engine.detected():
+            running[id(request)].track.learn(language)
+        for request, reply in ended:
             running.pop(id(request)).take(reply)
 
 

@@ -565,6 +565,18 @@ def test_files_in_exact_mode_share_the_batch(
     assert effort.row_steps / effort.steps > 3.5
 
 
+def test_windows_do_not_wait_for_the_end_of_the_one_that_tells_the_language(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is heard there, all of the file's windows are decoded side by side."""
+    monkeypatch.setattr(fake.FakeEngine, "advance", lambda _engine: [])
+    worker = start(batch=4)
+    worker.job("a.wav", 1, noise(150))
+    worker.listen(Busy)
+    while (batch := worker.stage._model.batch).engine.running < batch.slots:
+        worker.step()
+
+
 def test_silence_is_said_to_hold_no_words(start: Callable[..., Any]) -> None:
     """A file without a single window ends with a warning, not with a failure."""
     worker = start()

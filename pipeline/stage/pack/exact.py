@@ -142,6 +142,9 @@ class ExactTrack:
             last_speech=self._said.last_word - start / SAMPLE_RATE,
         )
 
+    def learn(self, language: str) -> None:
+        """Wait for the reply: windows come one after the other."""
+
     def take(self, _window: int, reply: Reply) -> None:
         """Decode again at the next temperature, or note what was heard and seek on."""
         self._offered = False

@@ -68,6 +68,10 @@ class Cursor(Protocol):
         """Return the next request and the window it belongs to; only while `ready`."""
         ...
 
+    def learn(self, language: str) -> None:
+        """Know the language that was detected in an offered request, before its reply."""
+        ...
+
     def take(self, window: int, reply: Reply) -> None:
         """Take in what the model made of an offered request."""
         ...
@@ -181,6 +185,10 @@ class Track:
             speech_until=max(0, _until(chosen.clip) - chosen.begin) / SAMPLE_RATE,
         )
 
+    def learn(self, language: str) -> None:
+        """Let the other windows go, in the language of the first."""
+        self.language = self.language or language
+
     def take(self, window: int, reply: Reply) -> None:
         """Decode again at the next temperature, go on where the timestamps end, or finish the window.
 
@@ -188,7 +196,6 @@ class Track:
         """
         chosen = self._open[window]
         chosen.offered = False
-        self.language = self.language or reply.language
         if has_failed(reply, self._options):
             chosen.failed.append(reply)
             if len(chosen.failed) < len(self._temperatures):

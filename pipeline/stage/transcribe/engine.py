@@ -109,9 +109,17 @@ class Engine(Protocol):
         ...
 
     def advance(self) -> list[tuple[Request, Reply]]:
-        """Decode until at least one running window ends; return those that ended, in the order of admission.
+        """Decode for a moment; return the windows that ended in it, in the order of admission: often none.
 
+        A few steps only, as others may wait to join.
         Whatever it raises (OutOfMemory, or what a step failed with): nothing runs any more.
+        """
+        ...
+
+    def detected(self) -> list[tuple[Request, str]]:
+        """Return the languages heard since the last time in windows that came without one, long before their replies.
+
+        The other windows of their files need not wait for the first one's end.
         """
         ...
 

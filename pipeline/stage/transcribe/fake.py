@@ -42,6 +42,7 @@ _WORDS = (
     "kilo",
     "lima",
 )
+LANGUAGE = "en"
 _LONG_S = 3600.0
 
 
@@ -56,6 +57,7 @@ class FakeEngine:
         self.effort = Effort()
         self._delay = float(os.environ.get("WHISPER_FAKE_DELAY", "0"))
         self._running: list[Request] = []
+        self._detected: list[tuple[Request, str]] = []
 
     @property
     def running(self) -> int:
@@ -69,6 +71,12 @@ class FakeEngine:
             self._log(request)
             self._obey(_order(request.pcm), beside=self.running + len(requests) - 1)
         self._running += requests
+        self._detected += [(request, LANGUAGE) for request in requests if request.language is None]
+
+    def detected(self) -> list[tuple[Request, str]]:
+        """Return the same language for all that came without one."""
+        detected, self._detected = self._detected, []
+        return detected
 
     def advance(self) -> list[tuple[Request, Reply]]:
         """End the window that has run longest, with one segment."""
@@ -117,7 +125,7 @@ def _reply(request: Request) -> Reply:
     text = words(request.pcm)
     tokens = tuple(text.encode())
     return Reply(
-        language=request.language or "en",
+        language=request.language or LANGUAGE,
         segments=(_heard(request, text, seconds),) if seconds else (),
         tokens=tokens,
         consumed=seconds,

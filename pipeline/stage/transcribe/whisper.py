@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.weights import Checkpoint
 
 MOST_WINDOWS = 16  # in a batch: more gain little, and a batch is what a crash or a pause waits for
+STEPS = 8  # of the decoder, until others may join: a window takes some 100
 HEARD_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}  # of keys and values of what a batch heard
 
 
@@ -70,6 +71,7 @@ class WhisperEngine:
         self._encoder, self._decoder = Encoder(model.encoder, make), Decoder(model.decoder, make)
         _let_go_of_weights(model)
         self._heads = alignment_heads(model)
+        self._detected: list[tuple[Request, str]] = []
         self._encoded: dict[int, torch.Tensor] = {}  # by the id of a window's pcm
         self._running = Running(self._decoder, self.slots)
 
@@ -89,17 +91,17 @@ class WhisperEngine:
 
     @torch.inference_mode()
     def advance(self) -> list[tuple[Request, Reply]]:
-        """Decode until a window ends; see Engine."""
+        """Decode until a window ends, or for some steps; see Engine."""
         began = time.monotonic()
-        ended: list[tuple[Seat, Decoded]] = []
         with self._at_work(fatal=BaseException):  # the batches may be half a step on
-            while self._running and not ended:
-                self.effort.steps += 1
-                self.effort.row_steps += len(self._running)
-                ended = self._running.step()
-            replies = self._replies(ended)
+            replies = self._replies(self._steps())
         self.effort.decoding += time.monotonic() - began
         return replies
+
+    def detected(self) -> list[tuple[Request, str]]:
+        """Return the languages heard since the last time; see Engine."""
+        detected, self._detected = self._detected, []
+        return detected
 
     @torch.inference_mode()
     def drop(self, requests: Sequence[Request]) -> None:
@@ -123,6 +125,14 @@ class WhisperEngine:
         self._free()
         del self._whisper, self._encoder, self._decoder, self._running
 
+    def _steps(self) -> list[tuple[Seat, Decoded]]:
+        for _ in range(STEPS):
+            self.effort.steps += 1
+            self.effort.row_steps += len(self._running)
+            if ended := self._running.step():
+                return ended
+        return []
+
     def _replies(self, ended: Sequence[tuple[Seat, Decoded]]) -> list[tuple[Request, Reply]]:
         windows = [Ended(*seat, decoded) for seat, decoded in ended]
         made = replies(self._decoder, self._heads, windows)
@@ -136,9 +146,12 @@ class WhisperEngine:
         return [self._encoded[id(request.pcm)] for request in requests]
 
     def _seats(self, requests: Sequence[Request], features: Sequence[torch.Tensor]) -> list[Seat]:
+        languages = self._languages(requests, features)
+        told = list(zip(requests, languages, strict=True))
+        self._detected += [(request, language) for request, language in told if request.language is None]
         return [
             Seat(request, language, self._tokenizer(language, request.options.task))
-            for request, language in zip(requests, self._languages(requests, features), strict=True)
+            for request, language in told
         ]
 
     def _remember(self, requests: Sequence[Request], features: Sequence[torch.Tensor]) -> None:

@@ -35,6 +35,7 @@ class Batch:
         self._on_gpu = on_gpu
         self._guess = guess
         self._slowest = 0.0  # seconds that a window has taken
+        self._taken, self._joined = 0.0, 0  # seconds, and windows that joined, since one ended
         self._running: list[Request] = []  # in the order of their admission
         self._waiting: list[Request] = []  # to be admitted before any other
         self._apart = False  # whether those that wait go one at a time: one of them made the engine fail
@@ -63,16 +64,13 @@ class Batch:
         self._waiting += requests
 
     def advance(self) -> list[Outcome]:
-        """Work until a window ends; return those that did (none where all of them must begin again).
+        """Work for a moment; return the windows that ended.
 
         Raises RuntimeError where it comes from a GPU: only a new process can use the device again.
         """
         began, joined = time.monotonic(), len(self._waiting)
         ended = self._admit(self._next()) or self._decode()
-        taken = time.monotonic() - began
-        self.busy += taken
-        self.ended += len(ended)
-        self._measure(taken / (joined + 1))
+        self._measure(time.monotonic() - began, joined, len(ended))
         self._on_probation = max(0, self._on_probation - len(ended))
         self._apart = self._apart and self.size > 0
         return ended
@@ -158,5 +156,12 @@ class Batch:
     def _forget(self, gone: set[int]) -> None:
         self._running = [request for request in self._running if id(request) not in gone]
 
-    def _measure(self, seconds: float) -> None:
-        self._slowest = max(seconds, self._slowest)
+    def _measure(self, seconds: float, joined: int, ended: int) -> None:
+        """Count a moment; where windows ended in it, what one has taken since any ended before."""
+        self.busy += seconds
+        self.ended += ended
+        self._taken += seconds
+        self._joined += joined
+        if ended:
+            self._slowest = max(self._slowest, self._taken / (self._joined + 1))
+            self._taken, self._joined = 0.0, 0

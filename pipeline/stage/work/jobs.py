@@ -141,6 +141,11 @@ class Jobs:
         _, flight = self._out.get(id(request), (None, None))
         return flight
 
+    def learn(self, request: Request, language: str) -> None:
+        """Tell a file its language, as heard in one of its windows in the running batch."""
+        if id(request) in self._out:  # else its file has been let go
+            self._out[id(request)][0].track.learn(language)
+
     def take(self, request: Request, reply: Reply | Exception) -> None:
         """Give a reply to the file it belongs to; raises what was wrong with the window."""
         row, flight = self._out.pop(id(request))

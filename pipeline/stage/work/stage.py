@@ -188,6 +188,8 @@ class Stage:
         share = (time.monotonic() - began) / len(aboard)
         for flight in aboard:
             flight.seconds += share
+        for request, language in self._model.engine.detected():
+            self._jobs.learn(request, language)
         for request, reply in ended:
             if owner := self._jobs.owner(request):  # else a window before this one made its file fail
                 with self._alone(owner):

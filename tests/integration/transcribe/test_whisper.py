@@ -132,7 +132,9 @@ def test_dropped_windows_change_nothing_for_the_others(
 
     engine.admit(rows)
     engine.drop([rows[at] for at in gone])
-    replies = {id(row): heard(reply) for _ in range(len(rows)) for row, reply in engine.advance()}
+    replies = {}
+    while engine.running:
+        replies |= {id(row): heard(reply) for row, reply in engine.advance()}
 
     assert replies == {id(row): expected[id(row)] for at, row in enumerate(rows) if at not in gone}
     assert engine.running == 0
@@ -158,6 +160,20 @@ def test_an_unnamed_language_is_detected(
     replies = transcribe(engine, [request(noises[2], language=None), request(noises[0], language="en")])
 
     assert [max(probabilities, key=probabilities.get), "en"] == [reply.language for reply in replies]
+
+
+def test_others_may_join_before_a_window_ends(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
+    """After some steps the engine returns, by then it has told which language it heard."""
+    window = request(noises[2], language=None)
+    engine.admit([window])
+
+    assert engine.advance() == []
+
+    ((told, language),) = engine.detected()
+    assert (told is window, engine.running, engine.detected()) == (True, 1, [])
+    while not (ended := engine.advance()):
+        pass
+    assert language == ended[0][1].language
 
 
 def test_a_language_does_not_depend_on_windows_of_exact_mode(

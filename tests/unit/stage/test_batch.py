@@ -1,6 +1,7 @@
 """The running batch: nothing is lost, what fails fails alone, short memory means fewer windows."""
 
 import logging
+import time
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,21 @@ def test_every_window_ends_once_with_its_own_reply() -> None:
     """However many there are for the slots."""
     requests = windows(20)
     assert said(run(batch(Scripted()), requests)) == expected(requests)
+
+
+def test_what_a_window_takes_is_counted_until_one_ends() -> None:
+    """Moments in which none did included."""
+
+    class Slow(Scripted):
+        def advance(self) -> Any:
+            time.sleep(0.02)
+            self.effort.steps += 1
+            return [] if self.effort.steps % 5 else super().advance()
+
+    made, requests = batch(Slow()), windows(TELLING)
+    run(made, requests)
+    assert made.ended == TELLING
+    assert made.expected(attempts=1) > 5 * 0.02 / (TELLING + 1)
 
 
 def test_a_window_that_cannot_be_admitted_fails_alone() -> None:

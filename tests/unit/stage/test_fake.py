@@ -31,8 +31,10 @@ def test_the_text_depends_on_the_samples_only() -> None:
 def test_the_language_is_the_one_asked_for_or_english() -> None:
     """Nothing is detected."""
     pcm = np.zeros(100, np.int16)
-    replies = transcribe(fake.FakeEngine("base"), [request(pcm), request(pcm, language="fr")])
+    engine = fake.FakeEngine("base")
+    replies = transcribe(engine, [request(pcm), request(pcm, language="fr")])
     assert [each.language for each in replies] == ["en", "fr"]
+    assert [language for _, language in engine.detected()] == ["en"]
 
 
 def test_orders_are_found_anywhere_in_a_window() -> None:

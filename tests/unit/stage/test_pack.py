@@ -64,6 +64,8 @@ def test_other_windows_wait_for_the_language() -> None:
     window, request = made.offer()
     assert request.language is None
     assert made.ready == 0
+    made.learn("fr")
+    assert made.ready == 2
     made.take(window, reply(language="fr"))
     assert made.ready == 2
     assert made.offer()[1].language == "fr"
