@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from pipeline.errors import BadOptionsError
-from pipeline.options import MODELS, NAMES, Options, parse_named
+from pipeline.named import parse_named
+from pipeline.options import MODELS, NAMES, Options
 from pipeline.settings import ENV_PREFIX, Scope, Settings
 
 if TYPE_CHECKING:

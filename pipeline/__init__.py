@@ -19,7 +19,8 @@ durable   bytes and names that survive a power cut
 errors    what can go wrong, in words          languages  whisper's table of names
 formats   segments as txt, srt, vtt, tsv, json  journal    what becomes of files, as log lines
 logs      the form of log lines
-mounts    local or remote                      options    what may be asked of one transcription
+mounts    local or remote                      named      options that somebody spelled out, checked
+options   what may be asked of one transcription
 outputs   which file belongs to which source   runner     the one loop
 settings  what the program was told            status     the monitoring answer
 tasks     states and their transitions

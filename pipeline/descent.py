@@ -1,4 +1,4 @@
-"""Directories opened part by part: nothing that is put there meanwhile leads out of the base."""
+"""The way down to a directory, opened part by part so that nothing put there meanwhile leads out; and the way up."""
 
 from __future__ import annotations
 
@@ -30,3 +30,10 @@ def descended(base: bytes | int, parts: Iterable[bytes], *, make: bool = False) 
         yield folder
     finally:
         os.close(folder)
+
+
+def directories_above(path: bytes) -> Iterator[bytes]:
+    """Yield the directories around a relative path, the innermost first, without the one it is relative to."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from api.audio.errors import FieldError
 from api.audio.models import chosen
 from pipeline.errors import BadOptionsError
-from pipeline.options import PROMPT_CHARS, parse_named
+from pipeline.named import PROMPT_CHARS, parse_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

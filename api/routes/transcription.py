@@ -12,7 +12,8 @@ from api.openapi import TRANSCRIPT, body, problems
 from api.requests import core_of, submission
 from api.schemas import Submission, TaskRef, TranscriptQuery
 from pipeline.errors import NotFoundError
-from pipeline.options import POST_NAMES, parse_named
+from pipeline.named import parse_named
+from pipeline.options import POST_NAMES
 from pipeline.tasks import display
 
 if TYPE_CHECKING:

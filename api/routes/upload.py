@@ -16,7 +16,8 @@ from api.routes.transcription import reference
 from api.schemas import Submission, TaskRef
 from pipeline.errors import UsageError
 from pipeline.languages import closest
-from pipeline.options import POST_NAMES, parse_named
+from pipeline.named import parse_named
+from pipeline.options import POST_NAMES
 from pipeline.tasks import Source
 
 if TYPE_CHECKING:

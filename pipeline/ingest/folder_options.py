@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import BadOptionsError
 from pipeline.ingest import beneath
 from pipeline.ingest.beneath import ROOT
-from pipeline.ingest.ignore import FOLDER_OPTIONS, is_selected
+from pipeline.ingest.ignore import FOLDER_OPTIONS, as_globs, is_selected
 from pipeline.languages import closest
-from pipeline.options import POST_NAMES, parse_named
+from pipeline.named import parse_named
+from pipeline.options import POST_NAMES
 from pipeline.tasks import display
 
 if TYPE_CHECKING:
@@ -109,4 +110,4 @@ def _globs(table: Mapping[str, Any], key: str) -> tuple[bytes, ...]:
     globs = table.get(key, [])
     if not isinstance(globs, list) or not all(isinstance(each, str) for each in globs):
         raise BadOptionsError(f'{key} must be a list of globs, as in ["*.mp3"], not {globs!r}')
-    return tuple(each.encode() for each in globs)
+    return as_globs(globs)

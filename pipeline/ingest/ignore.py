@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KEEP_OUT = b".nowhisper"
 FOLDER_OPTIONS = b"whisper.toml"
@@ -44,6 +48,11 @@ def is_selected(path: bytes, include: tuple[bytes, ...], exclude: tuple[bytes, .
     if any(_matches(path, glob) for glob in exclude):
         return False
     return not include or any(_matches(path, glob) for glob in include)
+
+
+def as_globs(words: Iterable[str]) -> tuple[bytes, ...]:
+    """Return globs as they are matched: names are bytes, and need not be UTF-8."""
+    return tuple(each.encode("utf-8", "surrogateescape") for each in words)
 
 
 def _matches(path: bytes, glob: bytes) -> bool:

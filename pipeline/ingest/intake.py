@@ -17,7 +17,7 @@ from pipeline.ingest.root import Root
 from pipeline.ingest.scan import units
 from pipeline.ingest.settle import Settle
 from pipeline.ingest.settling import Copy, Settling
-from pipeline.options import parse_named
+from pipeline.named import parse_named
 from pipeline.tasks import Source, Task, TaskState
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.descent import directories_above
 from pipeline.errors import BadOptionsError
 from pipeline.ingest import beneath
 from pipeline.ingest.beneath import ROOT
 from pipeline.ingest.folder_options import EXCLUDE, INCLUDE
-from pipeline.ingest.ignore import is_selected
+from pipeline.ingest.ignore import as_globs, is_selected
 from pipeline.options import NAMES
 from pipeline.queue.records import NewFile
 from pipeline.tasks import FileState, Problem, Task
@@ -31,7 +32,7 @@ def named_of(task: Task) -> dict[str, Any]:
 def selects(dirname: bytes, options: Mapping[str, Any], path: bytes) -> bool:
     """Tell whether a task's `include` and `exclude` let a path below its directory in."""
     within = path if dirname in (ROOT, path) else path[len(dirname) + 1 :]
-    return is_selected(within, _globs(options, INCLUDE), _globs(options, EXCLUDE))
+    return is_selected(within, as_globs(options.get(INCLUDE, ())), as_globs(options.get(EXCLUDE, ())))
 
 
 def home(path: bytes, active: Mapping[bytes, Task]) -> bytes | None:
@@ -107,15 +108,9 @@ def _failed(path: bytes, fingerprint: Fingerprint, named: Mapping[str, Any], pro
     )
 
 
-def _globs(options: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
-    return tuple(glob.encode("utf-8", "surrogateescape") for glob in options.get(name, ()))
-
-
 def around(path: bytes) -> Iterable[bytes]:
     """Yield a path and the directories around it, innermost first; the root holds loose files only."""
     yield path
     if unit(path) == ROOT:
         yield ROOT
-    while b"/" in path:
-        path = beneath.parent(path)
-        yield path
+    yield from directories_above(path)

@@ -10,7 +10,8 @@ import msgspec
 
 from pipeline import formats
 from pipeline.errors import NotFoundError
-from pipeline.options import FORMATS, TEXT_NAMES, Options, merge, parse_named
+from pipeline.named import parse_named
+from pipeline.options import FORMATS, TEXT_NAMES, Options, merge
 from pipeline.outputs import output_paths, split
 from pipeline.provenance import Document, Duration, ModelRecord, Provenance, json_document, source_record
 from pipeline.tasks import Fingerprint, display

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipeline.descent import directories_above
 from pipeline.outputs import STATUS_JSON, STATUS_TXT, split
 from pipeline.provenance import PROGRAM
 from pipeline.queue.store import EventKind, Seconds
@@ -22,7 +23,7 @@ from pipeline.status import eta_seconds, task_answer
 from pipeline.tasks import ACTIVE, ENDED, OPEN, TaskState, display, ended_task_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.queue.store import Event, TaskStore
@@ -117,7 +118,7 @@ class Report:
         if name is None:
             return
         self._change(name, now, ended=ended)
-        for above in _above(name):
+        for above in directories_above(name):
             if above not in self._folders and (task := self._store.last_task(above)):
                 self._folders[above] = _Folder(task)
             self._change(above, now, ended=ended)
@@ -222,9 +223,3 @@ def _state(task: Task, counts: Mapping[FileState, int]) -> TaskState:
 
 def _ends_task(event: Event) -> bool:
     return event.kind == EventKind.TASK and TaskState(event.state) not in ACTIVE
-
-
-def _above(name: bytes) -> Iterator[bytes]:
-    while b"/" in name:
-        name = name.rpartition(b"/")[0]
-        yield name

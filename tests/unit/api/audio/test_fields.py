@@ -6,7 +6,7 @@ import pytest
 
 from api.audio.errors import FieldError, UnknownModelError
 from api.audio.fields import Asked, TranscriptionForm, TranslationForm, asked
-from pipeline.options import PROMPT_CHARS
+from pipeline.named import PROMPT_CHARS
 
 MODEL = ("model", "whisper-1")
 
