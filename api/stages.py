@@ -59,7 +59,7 @@ def supervisor_command(settings: Settings, endpoint: str, device: str) -> list[s
         "log_format": settings.log_format,
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "pipeline.stage.supervise.supervisor", *words]
+    return [sys.executable, "-m", "pipeline.stage.supervise", *words]
 
 
 class StageProcess:

@@ -23,7 +23,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 ROLES = {
-    "pipeline.stage.supervise.supervisor": "supervisor",
+    "pipeline.stage.supervise": "supervisor",
     "pipeline.stage.work.worker": "child",
     "ffmpeg": "FFmpeg",
 }

@@ -117,9 +117,7 @@ class Service:
         core = psutil.Process(self.process.pid)
         if name == "core":
             return core
-        module = {"supervisor": "pipeline.stage.supervise.supervisor", "child": "pipeline.stage.work.worker"}[
-            name
-        ]
+        module = {"supervisor": "pipeline.stage.supervise", "child": "pipeline.stage.work.worker"}[name]
         for each in core.children(recursive=True):
             if module in each.cmdline():
                 return each

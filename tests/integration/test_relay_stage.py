@@ -47,7 +47,7 @@ class Relay:
 
     def start_stage(self) -> None:
         command = [
-            sys.executable, "-m", "pipeline.stage.supervise.supervisor", "--connect", self.dispatch.endpoint,
+            sys.executable, "-m", "pipeline.stage.supervise", "--connect", self.dispatch.endpoint,
             "--workdir", str(self.root), "--cache", str(self.root), "--device", "cpu", "--engine", "fake",
             "--threads", "1",
         ]  # fmt: skip

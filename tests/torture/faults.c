@@ -71,7 +71,7 @@ static int find_role(void) {
     if (!strncmp(name, "ffmpeg", 6) || !strncmp(line, "ffmpeg", 6)) return FFMPEG;
     for (ssize_t at = 0; at < size; at += (ssize_t)strlen(line + at) + 1) {
         if (strstr(line + at, "/ffmpeg") && at == 0) return FFMPEG;
-        if (!strcmp(line + at, "pipeline.stage.supervise.supervisor")) return SUPERVISOR;
+        if (!strcmp(line + at, "pipeline.stage.supervise")) return SUPERVISOR;
         if (!strcmp(line + at, "pipeline.stage.work.worker")) return CHILD;
         if (!strcmp(line + at, "start-service")) return CORE;
     }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.torture.zygote import Zygote
 
-MODULES = {"supervisor": "pipeline.stage.supervise.supervisor", "child": "pipeline.stage.work.worker"}
+MODULES = {"supervisor": "pipeline.stage.supervise", "child": "pipeline.stage.work.worker"}
 LOOK_S = 0.1
 ENDED = {"completed", "partial", "failed", "cancelled"}
 FLAGS = ("--engine", "fake", "--no_vad", "--quiet_seconds", "0.3", "--threads", "1")

@@ -344,7 +344,7 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     router = Router("tcp://127.0.0.1:0")
     started = subprocess.Popen(
         [
-            sys.executable, "-m", "pipeline.stage.supervise.supervisor", "--connect", router.endpoint,
+            sys.executable, "-m", "pipeline.stage.supervise", "--connect", router.endpoint,
             "--workdir", "/nonexistent", "--cache", "/nonexistent", "--engine", "fake",
         ],
         stdin=subprocess.PIPE,
