@@ -186,7 +186,7 @@ class Committer:
         claims = Claims(source, directory, placed)
         token = _token(hashes[-1][1])
         for each in hashes:
-            _held(claims, each)  # rather refuse all than put some in place
+            claims.held(each)  # rather refuse all than put some in place
         for each in hashes[:-1]:
             _give_name(directory, claims, each, token)
             placed.add(each)
@@ -233,19 +233,10 @@ def _named(draft: Draft, claims: Claims) -> Prepared:
     return drafts.prepare(draft, *choose_names(claims, {*draft.layout.output_format, *there, "json"}))
 
 
-def _held(claims: Claims, placed: Placed) -> str | None:
-    """Return the hash of what has this output's name now; raises FileExistsError for a stranger."""
-    name, sha256 = placed
-    held = claims.holder(name)
-    if held in (None, sha256) or claims.is_own(name, held):
-        return held
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-
-
 def _give_name(directory: int, claims: Claims, placed: Placed, token: str) -> None:
     """Put one temporary file in place, over nothing but our own."""
     name, sha256 = placed
-    held = _held(claims, placed)
+    held = claims.held(placed)
     if held is None:
         atomic.put_new(directory, temporary_name(name, token), name)
     elif held != sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ class Claims:
     def holder(self, name: bytes) -> str | None:
         """Return the SHA-256 of the file of this name, None if there is none. Raises OSError for what is no file."""
         return None if self._directory is None else sha256_of(name, self._directory)
+
+    def held(self, placed: Placed) -> str | None:
+        """Return the hash of what has an output's name now; raises FileExistsError where that is a stranger's."""
+        name, sha256 = placed
+        held = self.holder(name)
+        if held in (None, sha256) or self.is_own(name, held):
+            return held
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
     def may_take(self, name: bytes) -> bool:
         """Tell whether the name is free, or holds an unedited output of this source."""
