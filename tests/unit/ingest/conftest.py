@@ -14,7 +14,7 @@ from pipeline.provenance import Duration, ModelRecord, Provenance, json_document
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.records import Lease
 from pipeline.queue.store import TaskStore
-from pipeline.tasks import FileState, Fingerprint, MediaFile, display
+from pipeline.tasks import FileState, Fingerprint, MediaFile, Source, display
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -162,3 +162,16 @@ def clock(intake: Intake) -> Clock:
 @pytest.fixture
 def make_clock() -> type[Clock]:
     return Clock
+
+
+@pytest.fixture
+def arrive(intake: Intake, clock: Clock, put: Callable[..., bytes]) -> Callable[..., None]:
+    """Write files, have the whole workdir noticed and the quiet time pass: they are queued."""
+
+    def come(*paths: str | bytes, content: bytes = b"sound") -> None:
+        for path in paths:
+            put(path, content)
+        intake.notice_all(Source.WATCH)
+        clock.run(6)
+
+    return come

@@ -105,12 +105,15 @@ def test_what_its_writer_closed_is_queued_after_a_second(
 
 
 def test_a_task_ends_when_its_files_have_and_later_files_make_a_new_one(
-    intake: Intake, clock: Any, put: Callable[..., bytes], work: Callable[[], list[bytes]], store: TaskStore
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    store: TaskStore,
+    arrive: Callable[..., None],
 ) -> None:
     """New files in a done directory are a task of their own, with those files only."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     assert work() == [b"a/x.mp3"]
     clock.run(1)
     first = store.last_task(b"a")
@@ -178,15 +181,13 @@ def test_what_is_done_stays_done(
 def test_touching_a_done_file_redoes_nothing(
     intake: Intake,
     clock: Any,
-    put: Callable[..., bytes],
     work: Callable[[], list[bytes]],
     states: Callable[[], dict[bytes, list[FileState]]],
     workdir: Path,
+    arrive: Callable[..., None],
 ) -> None:
     """Another mtime with the same content is the same source."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     work()
     os.utime(workdir / "a/x.mp3", (1, 1))
     intake.notice_all(Source.RESCAN)
@@ -200,11 +201,10 @@ def test_a_rewritten_file_is_done_again_and_the_old_row_stands_until_then(
     put: Callable[..., bytes],
     work: Callable[[], list[bytes]],
     states: Callable[[], dict[bytes, list[FileState]]],
+    arrive: Callable[..., None],
 ) -> None:
     """Other content is another source; the old transcript keeps its row until the new one is there."""
-    put("a/x.mp3", b"first")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3", content=b"first")
     work()
     put("a/x.mp3", b"second")
     intake.notice(b"a", source=Source.WATCH)
@@ -218,16 +218,13 @@ def test_outputs_removed_by_hand_are_not_made_again(
     intake: Intake,
     make_intake: Callable[..., Intake],
     make_clock: Callable[[Intake], Any],
-    clock: Any,
-    put: Callable[..., bytes],
     work: Callable[[], list[bytes]],
     states: Callable[[], dict[bytes, list[FileState]]],
     workdir: Path,
+    arrive: Callable[..., None],
 ) -> None:
     """The queue remembers, after a restart too."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     work()
     (workdir / "a/x.json").unlink()
     for each in (intake, make_intake()):
@@ -239,16 +236,13 @@ def test_outputs_removed_by_hand_are_not_made_again(
 def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
     intake: Intake,
     clock: Any,
-    put: Callable[..., bytes],
     states: Callable[[], dict[bytes, list[FileState]]],
     store: TaskStore,
     workdir: Path,
+    arrive: Callable[..., None],
 ) -> None:
     """Gone fails nothing and is not for good."""
-    put("a/x.mp3")
-    put("a/y.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3", "a/y.mp3")
     (workdir / "a/x.mp3").rename(workdir / "kept")
     intake.notice(b"a", source=Source.WATCH)
     clock.run(1)
@@ -261,13 +255,10 @@ def test_a_file_gone_before_its_turn_is_skipped_and_taken_again_when_it_is_back(
 
 
 def test_a_file_that_was_away_between_two_looks_is_taken_again(
-    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, workdir: Path
+    intake: Intake, clock: Any, store: TaskStore, workdir: Path, arrive: Callable[..., None]
 ) -> None:
     """A mount that went and came back told nobody: the next rescan finds what a stage, or the settle rule, missed."""
-    put("a/settling.mp3")
-    put("a/leased.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/settling.mp3", "a/leased.mp3")
     for leased in store.lease("worker", 2):
         store.gone(lease_of(leased))
         intake.forget(leased.path)
@@ -297,13 +288,10 @@ def test_a_settling_file_that_goes_is_skipped(
 
 
 def test_a_nowhisper_put_there_later_takes_waiting_files_out(
-    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore
+    intake: Intake, clock: Any, put: Callable[..., bytes], store: TaskStore, arrive: Callable[..., None]
 ) -> None:
     """Those still waiting are skipped; removing it brings them back."""
-    put("a/b/x.mp3")
-    put("a/y.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/b/x.mp3", "a/y.mp3")
     put("a/b/.nowhisper", b"")
     intake.notice(b"a/b", source=Source.WATCH)
     clock.run(1)
@@ -375,12 +363,10 @@ def test_a_folder_that_was_deleted_and_is_dropped_again_is_done_again(
 
 
 def test_a_folder_that_comes_back_with_its_transcripts_is_done(
-    intake: Intake, clock: Any, put: Callable[..., bytes], work: Callable[[], list[bytes]], workdir: Path
+    intake: Intake, clock: Any, work: Callable[[], list[bytes]], workdir: Path, arrive: Callable[..., None]
 ) -> None:
     """A mount below the workdir that was away for a moment costs nothing."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     work()
     (workdir / "a").rename(workdir.parent / "away")
     intake.notice_all(Source.RESCAN)
@@ -439,14 +425,13 @@ def test_include_and_exclude_of_whisper_toml_hold_for_its_subtree(
     clock: Any,
     put: Callable[..., bytes],
     states: Callable[[], dict[bytes, list[FileState]]],
+    arrive: Callable[..., None],
 ) -> None:
     """Whoever asks for one file by name gets it; when the rule goes, the others come in."""
     put("a/whisper.toml", b'include = ["*.mp3"]')
     put("a/b/whisper.toml", b'exclude = ["draft*"]')
     for path in ("a/x.mp3", "a/x.wav", "a/b/y.mp3", "a/b/draft.mp3", "c/z.wav"):
-        put(path)
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+        arrive(path)
     assert states().keys() == {b"a/x.mp3", b"a/b/y.mp3", b"c/z.wav"}
     intake.submit("a/x.wav", Source.API)
     assert b"a/x.wav" in states()
@@ -497,6 +482,7 @@ def test_the_same_content_at_a_new_path_gets_copies(
     work: Callable[[], list[bytes]],
     states: Callable[[], dict[bytes, list[FileState]]],
     workdir: Path,
+    arrive: Callable[..., None],
 ) -> None:
     """Hashed only where a done source has this size; nothing is transcribed."""
     copied = []
@@ -508,9 +494,7 @@ def test_the_same_content_at_a_new_path_gets_copies(
 
     intake = make_intake(copy=copy)
     clock = make_clock(intake)
-    put("a/x.mp3", b"same")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3", content=b"same")
     work()
     put("b/other.mp3", b"same")
     put("b/third.mp3", b"diff")
@@ -524,14 +508,12 @@ def test_the_same_content_at_a_new_path_gets_copies(
 def test_an_emptied_workdir_suspends_everything_and_goes_on_by_itself(
     intake: Intake,
     clock: Any,
-    put: Callable[..., bytes],
     workdir: Path,
     states: Callable[[], dict[bytes, list[FileState]]],
+    arrive: Callable[..., None],
 ) -> None:
     """An unmounted share looks just like that: nothing counts as deleted."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     (workdir / "a").rename(workdir.parent / "away")
     intake.notice_all(Source.RESCAN)
     clock.run(5)
@@ -573,16 +555,14 @@ def test_a_rescan_of_what_is_known_reads_no_transcript_and_no_row(
 def test_a_forgotten_file_is_new_again(
     intake: Intake,
     clock: Any,
-    put: Callable[..., bytes],
     work: Callable[[], list[bytes]],
     states: Callable[[], dict[bytes, list[FileState]]],
     store: TaskStore,
     workdir: Path,
+    arrive: Callable[..., None],
 ) -> None:
     """Its rows and outputs were erased."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     work()
     (workdir / "a/x.json").unlink()
     store.forget(b"a/x.mp3")
@@ -595,15 +575,13 @@ def test_a_forgotten_file_is_new_again(
 def test_a_healed_permission_is_noticed(
     intake: Intake,
     clock: Any,
-    put: Callable[..., bytes],
     store: TaskStore,
     states: Callable[[], dict[bytes, list[FileState]]],
     monkeypatch: pytest.MonkeyPatch,
+    arrive: Callable[..., None],
 ) -> None:
     """A file that failed as unreadable is done once it can be read."""
-    put("a/x.mp3")
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+    arrive("a/x.mp3")
     (row,) = store.lease("worker", 1)
 
     readable = False
@@ -662,14 +640,12 @@ def test_what_comes_while_the_disk_is_full_is_found_once_there_is_room(
 
 
 def test_names_that_are_not_utf8_or_odd_pass(
-    intake: Intake, clock: Any, put: Callable[..., bytes], states: Callable[[], dict[bytes, list[FileState]]]
+    states: Callable[[], dict[bytes, list[FileState]]], arrive: Callable[..., None]
 ) -> None:
     """Paths are bytes."""
     names = [b"a/\xff\xfe.mp3", b"a/new\nline.wav", b"a/-dash.ogg", b"a/100%.flac", b"\xe9t\xe9/x.mp3"]
     for name in names:
-        put(name)
-    intake.notice_all(Source.WATCH)
-    clock.run(6)
+        arrive(name)
     assert states() == {name: [S.QUEUED] for name in names}
 
 
