@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pipeline.errors import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT_OUT = "kept_out"
+LEFT = 10_000  # files that are away, remembered: about a megabyte
 _COMES_BACK = frozenset({GoneError.code, KEPT_OUT})
 _HAD_OUTPUTS = frozenset({FileState.DONE, FileState.SKIPPED})
 Rows = Mapping[bytes, Sequence[MediaFile]]
@@ -59,7 +61,8 @@ class Arrivals:
         self._evidence = evidence
         self._admitting = admitting
         self._judged: defaultdict[bytes, dict[bytes, Fingerprint]] = defaultdict(dict)  # by unit, then path
-        self._left: set[bytes] = set()  # judged once, and then away: what comes back there was dropped anew
+        # judged once, and then away, the oldest first: what comes back there was dropped anew
+        self._left: dict[bytes, None] = {}
 
     def look(self, directory: bytes, source: Source) -> set[str]:
         """Look at a directory and its subtree (`.`: the root's loose files); return the tasks that got files."""
@@ -68,7 +71,7 @@ class Arrivals:
         missing = [path for path in judged if path not in found and beneath.is_below(path, directory)]
         for path in missing:
             del judged[path]
-        self._left.update(path for path in missing if self._is_away(path))
+        self._leave(missing)
         unjudged = [each for each in found.values() if judged.get(each.path) != each.fingerprint]
         if not missing and not unjudged:
             return set()
@@ -88,8 +91,7 @@ class Arrivals:
     def keep(self, units: Iterable[bytes]) -> None:
         """Forget what was judged in other directories than these: they are no more."""
         for gone_unit in self._judged.keys() - set(units):
-            judged = self._judged.pop(gone_unit)
-            self._left.update(path for path in judged if self._is_away(path))
+            self._leave(self._judged.pop(gone_unit))
 
     def healed(self) -> list[bytes]:
         """Return directories of files that failed for a reason that is over, to be looked at again.
@@ -120,7 +122,7 @@ class Arrivals:
             self._follow(found, rows)
         if verdict in (Verdict.KNOWN, Verdict.CHANGED):
             judged[found.path] = found.fingerprint
-            self._left.discard(found.path)
+            self._left.pop(found.path, None)
         return verdict is Verdict.NEW
 
     def _follow(self, found: Found, rows: Sequence[MediaFile]) -> None:
@@ -159,7 +161,7 @@ class Arrivals:
         )
         for each in fresh:
             self._judged[unit(each.path)][each.path] = each.fingerprint
-            self._left.discard(each.path)
+            self._left.pop(each.path, None)
         return task.id
 
     def _let_go(self, rows: Rows, found: Mapping[bytes, Found]) -> None:
@@ -183,6 +185,12 @@ class Arrivals:
         if is_kept_out(self._root, path) or is_kept_out(self._root, beneath.parent(path)):
             return Problem(code=KEPT_OUT, message="A .nowhisper file or an ignored name keeps this file out.")
         return None
+
+    def _leave(self, missing: Iterable[bytes]) -> None:
+        """Remember which of these are away, in place of those that have been for longest."""
+        self._left.update(dict.fromkeys(path for path in missing if self._is_away(path)))
+        for path in list(islice(self._left, max(0, len(self._left) - LEFT))):
+            del self._left[path]
 
     def _is_away(self, path: bytes) -> bool:
         try:

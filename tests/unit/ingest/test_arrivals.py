@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UnavailableError
-from pipeline.ingest import beneath, evidence
+from pipeline.ingest import arrivals, beneath, evidence
 from pipeline.ingest import intake as intake_module
 from pipeline.ingest.intake import Intake
 from pipeline.provenance import read_provenance
@@ -360,6 +360,32 @@ def test_a_folder_that_was_deleted_and_is_dropped_again_is_done_again(
     intake.notice_all(Source.RESCAN)
     clock.run(6)
     assert work() == [b"a/x.mp3"]
+
+
+def test_of_very_many_deleted_files_the_last_are_remembered(  # a week of them must not fill the memory
+    intake: Intake,
+    clock: Any,
+    put: Callable[..., bytes],
+    work: Callable[[], list[bytes]],
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was deleted before them is passed over when it is dropped again, as after a restart."""
+    monkeypatch.setattr(arrivals, "LEFT", 1)
+    for path in ("a/x.mp3", "b/y.mp3", "stays/z.mp3"):
+        os.utime(workdir / os.fsdecode(put(path)), (1, 1))
+    intake.notice_all(Source.WATCH)
+    clock.run(6)
+    assert len(work()) == 3
+    for name in ("a", "b"):
+        shutil.rmtree(workdir / name)
+        intake.notice(name.encode(), source=Source.WATCH)
+        clock.run(1)
+    for path in ("a/x.mp3", "b/y.mp3"):
+        os.utime(workdir / os.fsdecode(put(path)), (1, 1))
+    intake.notice_all(Source.RESCAN)
+    clock.run(6)
+    assert work() == [b"b/y.mp3"]
 
 
 def test_a_folder_that_comes_back_with_its_transcripts_is_done(
