@@ -48,6 +48,7 @@ class _Folder:
     due: float | None = None  # None: nothing has changed
     written_at: float = float("-inf")
     cost: float = 0.0  # seconds that the last report took
+    complaints: frozenset[str] = frozenset()  # of the last report
 
     def change(self, now: float, *, ended: bool) -> None:
         """Have it written: soon where a task ended, else when the interval is over."""
@@ -84,7 +85,6 @@ class Report:
             tuple[float, bytes]
         ] = []  # a heap of when they are due; what was put off is in it twice
         self._of_task: dict[str, bytes | None] = {}
-        self._complained: set[bytes] = set()
 
     def step(self, now: float) -> float:
         """Take note of what changed, write one report that is due; return when to come again."""
@@ -174,10 +174,14 @@ class Report:
             del self._folders[name]
             return
         try:
-            self._put(name, self._answer(name, task))
-            self._complained.discard(name)
+            complaints = self._put(name, self._answer(name, task))
         except OSError as error:
-            self._complain(name, f"{display(name)}: its status report could not be written: {error.strerror}")
+            complaints = frozenset(
+                [f"{display(name)}: its status report could not be written: {error.strerror}"]
+            )
+        for words in complaints - folder.complaints:
+            logger.warning("%s", words)
+        folder.complaints = complaints
         folder.cost = time.perf_counter() - started
 
     def _answer(self, name: bytes, task: Task) -> dict[str, Any]:
@@ -191,19 +195,15 @@ class Report:
         answer = task_answer(shown, files=files, counts=counts, sums=_seconds(files), now=now)
         return answer | {"eta_seconds": eta_seconds(task, own.counts, own.sums, now)}
 
-    def _put(self, name: bytes, answer: dict[str, Any]) -> None:
+    def _put(self, name: bytes, answer: dict[str, Any]) -> frozenset[str]:
+        """Put both reports in place; return what is to be said of those that could not be."""
         raw = msgspec.json.format(msgspec.json.encode({"written_by": PROGRAM} | answer), indent=2) + b"\n"
         text = write_status(answer, self._words).encode()
         like = self._root if self._output_dir else None
         with atomic.opened_directory(self._output_dir or self._root, name, like=like) as directory:
-            for file, content in ((STATUS_JSON, raw), (STATUS_TXT, text)):
-                if not post(directory, file, content):
-                    self._complain(file + name, f"{display(name)}/{display(file)} is not ours; it was kept")
-
-    def _complain(self, about: bytes, words: str) -> None:
-        if about not in self._complained:
-            self._complained.add(about)
-            logger.warning("%s", words)
+            both = ((STATUS_JSON, raw), (STATUS_TXT, text))
+            foreign = [file for file, content in both if not post(directory, file, content)]
+        return frozenset(f"{display(name)}/{display(file)} is not ours; it was kept" for file in foreign)
 
 
 def _seconds(files: Sequence[MediaFile]) -> Seconds:

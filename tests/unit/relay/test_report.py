@@ -323,3 +323,18 @@ def test_of_very_many_reports_the_last_are_left_to_the_next_start(
     monkeypatch.setattr(report_module, "CLOSE_S", 0.0)
     report.close()
     assert not (root / "talks" / JSON).exists()
+
+
+def test_what_could_not_be_reported_is_said_once_and_forgotten_with_the_directory(
+    root: Path, report: Report, add: Add, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Directories that come and go, a complaint about each, leave nothing in memory."""
+    (root / "talks").rmdir()
+    for number in range(2):
+        add(b"talks", b"talks/%d.mp3" % number)
+        settled(report, INTERVAL_S * number)
+    assert caplog.text.count("talks: its status report could not be written") == 1
+    settled(report, 60.0)
+    add(b"talks", b"talks/2.mp3")
+    settled(report, 61.0)
+    assert caplog.text.count("talks: its status report could not be written") == 2
