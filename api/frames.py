@@ -50,7 +50,7 @@ class Recent:
         """Keep these too, in place of the oldest."""
         self._frames += frames
         self.cursor = frames[-1].id
-        if len(self._frames) > 2 * self._keep:
+        if len(self._frames) > self._keep:
             self.floor = self._frames[-self._keep - 1].id
             del self._frames[: -self._keep]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.feed import encode
-from api.frames import Frame
+from api.frames import Frame, Recent
 from api.live import Live, MissedError
 from pipeline.queue.records import NewFile
 from pipeline.tasks import FileState, Fingerprint, Source
@@ -180,12 +180,21 @@ def test_a_slow_listener_reads_in_the_table_what_has_left_memory(store: TaskStor
         slow, quick = await slow_and_quick(live, store, task)
         ids = happen(store, task, 40)
         assert (await quick.hear(41))[1:] == ids
-        assert len(live._recent) <= 10
+        assert len(live._recent) <= 5
         assert live.lag == 40
         assert await Ear(slow).hear(40) == ids
         assert live.lag == 0
 
     asyncio.run(scene())
+
+
+def test_memory_holds_just_so_many_frames() -> None:
+    """Twice as many now and then would be ten megabytes that come and go."""
+    recent = Recent(0, 5)
+    for each in range(1, 9):
+        recent.add([Frame(each, "t", None, b"")])
+        assert len(recent) == min(each, 5)
+    assert (recent.floor, recent.portion(5, None)[1]) == (3, 8)
 
 
 def test_it_ends_with_the_task(store: TaskStore) -> None:
