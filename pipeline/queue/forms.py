@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Conditions = tuple[ColumnElement[bool], ...]
     Expressions = tuple[tuple[str, ColumnElement[Any]], ...]
 
-KEPT = 256
+KEPT = 64  # of each kind: a form that was run once takes some twenty kilobytes
 
 
 @lru_cache(KEPT)
