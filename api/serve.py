@@ -13,6 +13,7 @@ import uvicorn
 
 from api.app import create_app
 from api.connections import Connection, allow_many
+from api.memory import few_arenas
 from api.reach import announce, withdraw
 from api.service import Core
 from api.stages import devices
@@ -34,6 +35,7 @@ def serve(settings: Settings) -> None:
     ffmpeg_binary()  # rather no service than one that fails every file
     ignore_lease_signals()
     allow_many()
+    few_arenas()
     listener = _listen(settings.host, settings.port)
     core = Core(settings, devices(settings))
     stopping = _stop_on_signals()
