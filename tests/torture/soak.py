@@ -1,9 +1,10 @@
 """`python -m tests.torture.soak --minutes 60`: a service under steady work for long, and whether it grows.
 
 New directories come all the time, some with a file that fails, some POSTed, cancelled or retried; old ones are
-removed, so that the workdir stays as large as it is. Somebody lists tasks and asks for single ones, somebody listens.
-Memory, descriptors and threads of each process, and the size of the database and its log, are sampled; what happens
-in the first quarter is warming up and does not count.
+removed, so that the workdir stays as large as it is. Somebody lists tasks and asks for single ones, somebody listens,
+somebody sends a recording and waits. Memory, descriptors and threads of each process, and the size of the database
+and its log, are sampled; what happens in the first quarter is warming up and does not count. A run-in before it fills
+what the core keeps up to a limit, which would look like growth for as long as it fills.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import time
 import urllib.request
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import psutil
@@ -28,13 +31,15 @@ import psutil
 from benchmarks.queues.rows import fill
 from pipeline.queue.database import open_database
 from pipeline.queue.store import TaskStore
-from tests.acceptance.harness import Service, tone
+from tests.acceptance.harness import Service, tone, until
 
 logger = logging.getLogger("soak")
 
-TICK_S = 0.25  # so quick that what is kept in memory up to a limit is full when counting begins
+TICK_S = 0.25
 SAMPLE_S = 10.0
 REMEMBERED = 100_000  # tasks that are done when it begins
+FLOODS = 4
+FLOOD = 2500  # files: the two events of each fill what is kept for listeners, their paths what is kept of deleted ones
 KEPT = 120  # directories: older ones are removed
 WARM_UP = 0.25  # of the whole time
 LISTEN_S = 60.0  # then the listener connects anew
@@ -71,6 +76,8 @@ class Work:
             self._service.ask("DELETE", f"/transcription/{self._service.post(f'w{number}')}")
         if number % 13 == 0 and self._posted:
             self._service.ask("POST", f"/transcription/{self._posted[-1]}/retry")
+        if number % 40 == 0:
+            self._send(number)
         self._ask(number)
         shutil.rmtree(self._service.workdir / f"w{number - KEPT}", ignore_errors=True)
 
@@ -81,6 +88,16 @@ class Work:
         if number % 10 == 0:
             (folder / "broken.mp3").write_bytes(b"no sound" * 100)
 
+    def _send(self, number: int) -> None:
+        """Send a recording as OpenAI's clients do, and wait for its text."""
+        sound = tone(self._service.workdir.parent / "sent.wav", 0.3, 100.0 + number).read_bytes()
+        part = b"--soak\r\nContent-Disposition: form-data; name="
+        form = part + b'"model"\r\n\r\nwhisper-1\r\n' + part + b'"file"; filename="sent.wav"\r\n\r\n'
+        url, kind = f"{self._service.url}/v1/audio/transcriptions", "multipart/form-data; boundary=soak"
+        request = urllib.request.Request(url, form + sound + b"\r\n--soak--\r\n", {"Content-Type": kind})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert "text" in json.load(answer)
+
     def _ask(self, number: int) -> None:
         paths = ["/readyz", "/monitoring?limit=20", "/metrics" if number % 15 == 0 else "/healthz"]
         paths += [f"/monitoring/{task_id}" for task_id in self._posted[-3:]]
@@ -89,23 +106,41 @@ class Work:
             assert status < 500 or path == "/readyz", (path, answer)
 
 
-def listen(service: Service, until: float) -> None:
-    """Listen to the events, connecting anew now and then."""
-    while time.monotonic() < until:
+def listen(service: Service) -> None:
+    """Listen to the events for good, connecting anew now and then."""
+    while True:
         stop = time.monotonic() + LISTEN_S
         try:
             with urllib.request.urlopen(f"{service.url}/monitoring/events", timeout=LISTEN_S) as answer:
-                while time.monotonic() < min(stop, until) and answer.readline():
+                while time.monotonic() < stop and answer.readline():
                     pass
         except OSError as error:
             logger.info("the listener was cut off: %s", error)
             time.sleep(1.0)
 
 
+def run_in(service: Service) -> None:
+    """Fill what the core keeps up to a limit: events for listeners, paths of deleted files, pages of the database."""
+    for number in range(FLOODS):
+        folder = service.workdir / f"flood{number}"
+        folder.mkdir()
+        for each in range(FLOOD):
+            (folder / f"{each}.wav").touch()
+        (task,) = until(partial(whole, service, folder.name), 300)
+        service.ask("DELETE", f"/transcription/{task['task_id']}")
+        shutil.rmtree(folder)
+    status, answer = service.ask("POST", "/forget", {"path": "nothing"})  # reads all rows, and erases none
+    assert status == 200, answer
+
+
+def whole(service: Service, dirname: str) -> list[dict[str, Any]]:
+    """Return the task of a flood once all of its files were found."""
+    return [each for each in service.tasks(dirname) if sum(each["counts"].values()) == FLOOD]
+
+
 def soak(service: Service, seconds: float) -> tuple[dict[str, list[Sample]], dict[str, list[int]]]:
     """Work for so long; return the samples of each process and the sizes of the database's files."""
     began = time.monotonic()
-    threading.Thread(target=listen, args=(service, began + seconds), daemon=True).start()
     work, samples = Work(service), defaultdict(list)
     sizes: dict[str, list[int]] = defaultdict(list)
     number, due = 0, began
@@ -176,6 +211,8 @@ def main(minutes: float, keep: Path | None) -> None:
         remember(workdir)
         service = Service(workdir, "--engine", "fake", "--no_vad", "--quiet_seconds", "2").start()
         try:
+            threading.Thread(target=listen, args=(service,), daemon=True).start()
+            run_in(service)
             samples, sizes = soak(service, 60 * minutes)
             listed = service.ask("GET", "/monitoring?limit=500")[1]["tasks"]
         finally:
