@@ -48,6 +48,7 @@ __all__ = ["Committer", "Prepared", "Put"]
 
 logger = logging.getLogger(__name__)
 
+SWEPT = 1000  # directories that are remembered as swept: those that are worked on follow each other
 _WORDS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
@@ -175,8 +176,9 @@ class Committer:
             temporary = atomic.write_temporary(directory, name, token, content, like)
         folder, _ = split(prepared.path)
         if folder not in self._swept:
-            now = os.stat(temporary, dir_fd=directory).st_mtime
-            atomic.clean_temporaries(directory, now)
+            atomic.clean_temporaries(directory, now=os.stat(temporary, dir_fd=directory).st_mtime)
+            if len(self._swept) >= SWEPT:
+                self._swept.clear()
             self._swept.add(folder)
 
     def _publish(self, directory: int, path: bytes, hashes: Sequence[Placed]) -> None:

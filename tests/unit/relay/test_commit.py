@@ -466,6 +466,17 @@ def test_old_temporaries_are_swept_and_young_ones_are_not(root: Path, transcribe
     assert not young.exists()
 
 
+def test_directories_that_come_without_end_leave_no_more_than_a_thousand_in_memory(
+    root: Path, committer: Committer, transcribe: Transcribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was forgotten is swept once more, which does no harm."""
+    monkeypatch.setattr("pipeline.relay.commit.SWEPT", 2)
+    for name in "abcde":
+        (root / name).mkdir(exist_ok=True)
+        transcribe(path=f"{name}/talk.mp3".encode())
+    assert len(committer._swept) <= 2
+
+
 # ---- an output directory ----
 
 
