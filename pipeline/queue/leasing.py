@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from pipeline.errors import IllegalTransitionError
+from pipeline.errors import EnvironmentUnusableError, IllegalTransitionError, UnavailableError
 from pipeline.queue.changes import UNCHARGED, Change, Values
 from pipeline.queue.choosing import next_queued, queued
 from pipeline.queue.inserts import insert_or_replace
@@ -37,7 +37,10 @@ class Leasing(Statements):
     """The part of TaskStore that gives files to stages. What a lease no longer allows raises IllegalTransitionError."""
 
     def open_epoch(self) -> tuple[int, list[MediaFile]]:
-        """Begin a new epoch: leased files go back to queued, uncharged; return it and the files left committing."""
+        """Begin a new epoch: leased files go back to queued, uncharged; return it and the files left committing.
+
+        Raises EnvironmentUnusableError where the queue cannot be written: without an epoch nothing begins.
+        """
 
         def run(change: Change) -> tuple[int, list[MediaFile]]:
             grown = update(meta).values(epoch=meta.c.epoch + 1).returning(meta.c.epoch)
@@ -49,7 +52,10 @@ class Leasing(Statements):
             left = change.connection.execute(select(file).where(one_of(file.c.state, _COMMITTING)))
             return int(epoch or 0), [to_file(row) for row in left]
 
-        epoch, left = self._write(run)
+        try:
+            epoch, left = self._write(run)
+        except UnavailableError as error:
+            raise EnvironmentUnusableError(str(error)) from error
         self._database.began(epoch)
         return epoch, left
 

@@ -38,7 +38,7 @@ PRAGMAS = {
 }
 
 _TROUBLE = {
-    "SQLITE_FULL": "the disk is full; free some space, work goes on by itself",
+    "SQLITE_FULL": "the disk is full; free some space",
     "SQLITE_READONLY": "it cannot be written; make the file and its folder writable",
     "SQLITE_IOERR": "reading or writing it failed; check the disk",
     "SQLITE_CANTOPEN": "it cannot be opened; check that its folder is there, readable and writable",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.queue.database import open_database
 from tests.acceptance.harness import ROOT, Service, tone
 
 NOBODY = 65_534
@@ -85,6 +86,22 @@ def test_a_workdir_on_a_read_only_mount_is_told_as_such(tmp_path: Path) -> None:
     assert code == 0, said
     assert (out / "talks/a.txt").exists()
     assert [each.name for each in workdir.rglob("*")] == ["talks", "a.wav"]
+
+
+@needs_root
+def test_a_disk_that_is_full_at_the_start_is_told(tmp_path: Path) -> None:
+    """Nothing goes on by itself where nothing runs."""
+    workdir = tmp_path / "workdir"
+    workdir.mkdir()
+    open_database(f"sqlite:///{tmp_path}/queue.db").close()
+    full = (
+        f"mount -t tmpfs -o size=1m none {workdir} && mkdir {workdir}/.whisper && "
+        f"cp {tmp_path}/queue.db {workdir}/.whisper; cat /dev/zero > {workdir}/filler 2> /dev/null; exec "
+    )
+    start = command(workdir, "start-service", "--port", "0", "--engine", "fake")
+    code, said = ended("unshare", "--mount", "sh", "-c", full + '"$@"', "sh", *start)
+    assert code == 3, said
+    assert said.splitlines()[-1].endswith("queue.db: the disk is full; free some space")
 
 
 # A server that cannot begin: its lifespan fails, as it would with a resource that is not to be had.
