@@ -98,9 +98,9 @@ def refusal(
 
 def _json(status: int, body: Any, headers: Mapping[str, str] | None, media_type: str) -> Response:
     wait = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(  # ASCII escapes: quoted text may hold what UTF-8 cannot
-        json.dumps(body), status, {**wait, **(headers or {})}, media_type=media_type
-    )
+    # what UTF-8 cannot hold of a name that is quoted becomes JSON's own escape
+    raw = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(raw, status, {**wait, **(headers or {})}, media_type=media_type)
 
 
 def _short(detail: str) -> str:

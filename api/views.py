@@ -22,7 +22,7 @@ from pipeline.relay.commit import Committer
 from pipeline.relay.wording import ENGLISH, reason
 from pipeline.settings import QUEUE, queue_place
 from pipeline.status import file_answer, task_answer
-from pipeline.tasks import FAILURES, display
+from pipeline.tasks import FAILURES, TaskState, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,8 @@ def act(settings: Settings, verb: str, what: str) -> None:
     else:
         with _store(settings, readonly=False) as store:
             store.retry(task.id) if verb == "retry" else store.cancel(task.id)
-    print(f"{display(task.dirname)}: {'will be tried again' if verb == 'retry' else 'cancelled'}")
+    again = "nothing of it has failed" if task.state is TaskState.COMPLETED else "will be tried again"
+    print(f"{display(task.dirname)}: {again if verb == 'retry' else 'cancelled'}")
 
 
 def forget(settings: Settings, paths: Sequence[Path]) -> None:

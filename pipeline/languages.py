@@ -143,7 +143,8 @@ def language_code(text: str) -> str | None:
     if word in _CODES:
         return _CODES[word]
     raise BadOptionsError(
-        f"language {text!r}: use a name or code that whisper knows.{closest(word, [*LANGUAGES, *_CODES])}"
+        f"language {text!r}: use a name or code that whisper knows, such as French or fr."
+        f"{closest(word, [*LANGUAGES, *_CODES])}"
     )
 
 

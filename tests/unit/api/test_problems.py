@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -72,9 +74,11 @@ def test_what_is_not_served_is_a_problem_too(client: TestClient, method: str, pa
     assert path in answer.json()["detail"]
 
 
-def test_a_problem_can_quote_what_utf8_cannot_hold() -> None:
-    """A lone surrogate in a name must not turn a 400 into a 500."""
-    assert rb"\ud800" in problem(400, "name \ud800").body
+def test_a_problem_quotes_names_as_people_read_them_and_what_utf8_cannot_hold() -> None:
+    """Accents as they are; a lone surrogate in a name must not turn a 400 into a 500."""
+    body = problem(400, "été \ud800").body
+    assert "été".encode() in body
+    assert json.loads(body)["detail"] == "été \ud800"
 
 
 def test_a_problem_quotes_no_megabytes() -> None:
