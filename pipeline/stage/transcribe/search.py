@@ -180,7 +180,13 @@ class Sample:
 def best(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-probabilities of the likeliest tokens, and these: (..., count)."""
     largest, tokens = top(logits, count)
-    return largest - logits.logsumexp(-1, keepdim=True), tokens
+    return largest - _logsumexp(logits), tokens
+
+
+def _logsumexp(logits: torch.Tensor) -> torch.Tensor:
+    """Return what torch's does, (..., 1), block by block: the sum of one long row depends on how many threads add."""
+    blocks = logits.view(*logits.shape[:-1], -1, BLOCK)
+    return blocks.logsumexp(-1).logsumexp(-1, keepdim=True)
 
 
 def top(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

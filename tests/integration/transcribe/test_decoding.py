@@ -24,7 +24,7 @@ from pipeline.stage.transcribe.precision import apply
 from pipeline.stage.transcribe.rules import Rules
 from pipeline.stage.transcribe.running import FEW, Running, Seat
 from pipeline.stage.transcribe.said import Said
-from pipeline.stage.transcribe.search import top
+from pipeline.stage.transcribe.search import best, top
 
 SMALL = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
@@ -346,6 +346,18 @@ def test_what_no_hypothesis_remembers_is_cleared_away(decoder: Decoder, features
 
     assert max(cache.used) < 3 + 40 + ROOM + 5
     assert torch.all((cache.past == 0).sum(-1) == 3 + 40 + 1)
+
+
+def test_a_probability_does_not_depend_on_cores_and_company() -> None:
+    """A long sum with one result is shared by the threads there are, and rounded by how many they are."""
+    for seed in range(60):
+        row = 3 * torch.randn(1, 203 * BLOCK, generator=torch.Generator().manual_seed(seed))
+        found = []
+        for cores in (1, 2):
+            torch.set_num_threads(cores)
+            found += [best(row, 1)[0], best(row.repeat(2, 1), 1)[0][:1]]
+        torch.set_num_threads(1)
+        assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 @pytest.mark.parametrize("count", [1, 6])
