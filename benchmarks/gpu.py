@@ -176,14 +176,14 @@ def report(title: str, engine: Engine, requests: list[Request], chosen: argparse
         "device": device_name(chosen.device),
         "beam": chosen.beam,
         "windows": len(requests),
-        "slots": engine.slots,
+        "rows": engine.rows,
         "seconds": round(taken, 3),
         "windows_per_s": round(len(requests) / taken, 2),
         "real_time_factor": round(len(requests) * WINDOW_S / taken, 1),
         "tokens_per_window": round(sum(len(reply.tokens) for reply in done) / len(done), 1),
         "encoding_s": round(after.encoding - before.encoding, 3),
         "decoding_s": round(after.decoding - before.decoding, 3),
-        "fill": round((after.row_steps - before.row_steps) / (steps * engine.slots), 3),
+        "fill": round((after.row_steps - before.row_steps) / (steps * engine.rows), 3),
         "busy": round(busy_share(engine, requests, chosen), 3),
     }
     print(json.dumps(figures), flush=True)

@@ -99,7 +99,7 @@ def engine_parts(engine: Engine, requests: list[Request], beam: int) -> dict[str
         "tokens": sum(len(reply.tokens) for reply in done),
         "steps": steps,
         "row_steps": row_steps,
-        "fill": row_steps / (steps * engine.slots) if steps else 0.0,
+        "fill": row_steps / (steps * engine.rows) if steps else 0.0,
     }
 
 

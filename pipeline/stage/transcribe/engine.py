@@ -78,10 +78,10 @@ class OutOfMemory(MemoryError):  # noqa: N818 - named as torch names it
 class Effort:
     """What an engine has done since it was loaded: every number only grows, and figures are made of differences."""
 
-    encoding: float = 0.0  # seconds
-    decoding: float = 0.0  # seconds
+    encoding: float = 0.0  # seconds, as if on all cores
+    decoding: float = 0.0  # seconds, likewise
     steps: int = 0  # of the decoder, each of which all running windows share
-    row_steps: int = 0  # windows that took part in them: steps x slots if no slot was ever empty
+    row_steps: int = 0  # windows that took part in them: steps x rows if no row was ever empty
 
 
 class Engine(Protocol):
@@ -92,8 +92,13 @@ class Engine(Protocol):
 
     model: str
     sha256: str
-    slots: int  # windows that it decodes side by side
+    slots: int  # windows that may be in its hands: more than it decodes where it encodes others meanwhile
     effort: Effort
+
+    @property
+    def rows(self) -> int:
+        """Windows that it decodes side by side."""
+        ...
 
     @property
     def running(self) -> int:
@@ -101,10 +106,10 @@ class Engine(Protocol):
         ...
 
     def admit(self, requests: Sequence[Request]) -> None:
-        """Encode these windows and let them join; never more than slots - running.
+        """Take these windows, never more than slots - running; they are encoded and join the others now or soon.
 
         Raises PipelineError or whatever else is wrong with one of them before any of them is admitted, and those
-        that were running go on. Raises OutOfMemory: then nothing runs any more.
+        that were running go on. Raises OutOfMemory: then nothing runs any more. What is found later `advance` raises.
         """
         ...
 

@@ -60,6 +60,11 @@ class FakeEngine:
         self._detected: list[tuple[Request, str]] = []
 
     @property
+    def rows(self) -> int:
+        """Windows side by side: all that it has."""
+        return self.slots
+
+    @property
     def running(self) -> int:
         """Windows that have not ended."""
         return len(self._running)

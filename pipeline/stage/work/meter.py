@@ -19,7 +19,7 @@ LULL_S = 2.0  # without work, until it counts as ended
 
 
 class Reading(NamedTuple):
-    """Where the counters stand; all but `slots` and `waiting` only grow."""
+    """Where the counters stand; all but `rows` and `waiting` only grow."""
 
     at: float
     busy: float  # seconds inside the engine
@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     row_steps: int  # windows that took part in them
     windows: int  # that ended, once for each temperature
     audio: float  # seconds of the files that are done
-    slots: int
+    rows: int  # side by side
     waiting: float  # seconds that are decoded and not yet admitted
 
 
@@ -81,10 +81,10 @@ class Meter:
 def figures(first: Reading, last: Reading) -> dict[str, float]:
     """Return what happened between two readings, as /readyz names it."""
     seconds = (last.at - first.at) or 1.0
-    row_steps, slot_steps = last.row_steps - first.row_steps, (last.steps - first.steps) * last.slots
+    row_steps, full = last.row_steps - first.row_steps, (last.steps - first.steps) * last.rows
     return {
         "device_busy": round((last.busy - first.busy) / seconds, 3),
-        "batch_fill": round(row_steps / slot_steps, 3) if slot_steps else 0.0,
+        "batch_fill": round(row_steps / full, 3) if full else 0.0,
         "windows_per_second": round((last.windows - first.windows) / seconds, 2),
         "real_time_factor": round((last.audio - first.audio) / seconds, 1),
         "decoded_seconds_waiting": round(last.waiting, 1),

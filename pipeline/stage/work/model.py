@@ -55,7 +55,7 @@ class Model:
             row_steps=batch.engine.effort.row_steps if batch else 0,
             windows=batch.ended if batch else 0,
             audio=audio,
-            slots=self.slots,
+            rows=min(self.slots, batch.engine.rows) if batch else 0,
             waiting=waiting,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,11 +23,13 @@ MORE_THAN_THERE_IS = 1 << 60
 WINDOWS = 4
 
 
-@pytest.fixture
-def engine(tiny_model: Whisper, tmp_path: Path) -> WhisperEngine:
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
+def engine(tiny_model: Whisper, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WhisperEngine]:
     path = tmp_path / "tiny.pt"
     torch.save({"dims": asdict(tiny_model.dims), "model_state_dict": tiny_model.state_dict()}, path)
-    return load(Checkpoint(path, str(path), "0" * 64), "cpu", "float32", 1, lambda _what, _fraction: None)
+    checkpoint = Checkpoint(path, str(path), "0" * 64)
+    yield load(checkpoint, "cpu", "float32", request.param, lambda _what, _fraction: None)
+    torch.set_num_threads(1)
 
 
 def windows() -> list[Request]:
@@ -56,13 +58,14 @@ def said(ends: list[Reply | Exception]) -> list[object]:
 def exhausted(engine: WhisperEngine, room: int, monkeypatch: pytest.MonkeyPatch, *, where: str) -> None:
     """Have torch's allocator fail for more than so many windows: while they join, or while they are decoded."""
     if where == "joining":
-        encode = engine._encode
+        encode = engine._encoding._together
 
-        def joining(requests: Sequence[Request]) -> torch.Tensor:
-            crowd = len(requests) + engine.running > room
+        def joining(requests: Sequence[Request]) -> object:
+            coming = 0 if engine._encoding.cores else len(requests)  # else they count as running already
+            crowd = max(1, engine.running + coming) > room
             return torch.empty(MORE_THAN_THERE_IS) if crowd else encode(requests)
 
-        monkeypatch.setattr(engine, "_encode", joining)
+        monkeypatch.setattr(engine._encoding, "_together", joining)
     else:
         step = engine._running.step
 

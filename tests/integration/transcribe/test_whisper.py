@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pipeline.errors import BadOptionsError, ModelUnavailableError
 from pipeline.options import Options
 from pipeline.stage.transcribe.engine import OutOfMemory, Reply, Request
 from pipeline.stage.transcribe.weights import Checkpoint
-from pipeline.stage.transcribe.whisper import WhisperEngine, _slots, load
+from pipeline.stage.transcribe.whisper import WhisperEngine, _rows, load
 from tests.engine import transcribe
 
 GREEDY = Options(beam_size=None)
@@ -36,9 +36,11 @@ def checkpoint(tiny_model: Whisper, tmp_path_factory: pytest.TempPathFactory) ->
     return Checkpoint(path, str(path), "0" * 64)
 
 
-@pytest.fixture
-def engine(checkpoint: Checkpoint) -> WhisperEngine:
-    return load(checkpoint, "cpu", "float32", 1, ignore)
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
+def engine(checkpoint: Checkpoint, request: pytest.FixtureRequest) -> Iterator[WhisperEngine]:
+    """Load the engine: windows are encoded before they join, on two cores beside those that are decoded."""
+    yield load(checkpoint, "cpu", "float32", request.param, ignore)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +142,19 @@ def test_dropped_windows_change_nothing_for_the_others(
     assert engine.running == 0
 
 
+def test_no_bit_depends_on_cores_and_company(checkpoint: Checkpoint, noises: list[np.ndarray]) -> None:
+    """Nor on which windows are still there when a window ends."""
+    found = []
+    for cores in (1, 2):
+        made = load(checkpoint, "cpu", "bfloat16", cores, ignore)
+        rows = [request(pcm, options) for pcm in noises for options in (GREEDY, Options(beam_size=2))]
+        found += [transcribe(made, rows), [transcribe(made, [row])[0] for row in rows]]
+        made.close()
+    torch.set_num_threads(1)
+
+    assert found[1:] == [found[0]] * 3
+
+
 def test_a_sample_depends_on_its_seed_only(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
     """The same seed gives the same words, another one others."""
     one, other, again = (
@@ -180,10 +195,10 @@ def test_a_language_does_not_depend_on_windows_of_exact_mode(
     engine: WhisperEngine, noises: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those are detected on 30 s, the others on what the decoder is shown."""
-    seen: list[list[torch.Tensor]] = []
+    seen: list[torch.Tensor] = []
     monkeypatch.setattr(
         "pipeline.stage.transcribe.whisper.detect",
-        lambda _decoder, features, _tokenizer: seen.append(features) or ["fr"] * len(features),
+        lambda _decoder, features, _tokenizer: seen.extend(features) or ["fr"] * len(features),
     )
     batched = request(noises[0], language=None)
     exact = request(np.zeros(480_400, np.float32), language=None, frames=100, log_mel_max=0.0)
@@ -192,7 +207,8 @@ def test_a_language_does_not_depend_on_windows_of_exact_mode(
     transcribe(engine, [exact])
     transcribe(engine, [batched, exact])
 
-    assert all(torch.equal(*pair) for pair in zip(seen[2], [*seen[0], *seen[1]], strict=True))
+    assert [len(each) for each in seen] == [1000, 1500, 1000, 1500]
+    assert all(torch.equal(*pair) for pair in zip(seen[:2], seen[2:], strict=True))
 
 
 def test_a_language_that_the_model_lacks_is_refused(engine: WhisperEngine, noises: list[np.ndarray]) -> None:
@@ -206,7 +222,7 @@ def test_a_window_is_encoded_once_for_all_temperatures(
 ) -> None:
     """Falling back costs decoding only."""
     transcribe(engine, [request(noises[0])])
-    monkeypatch.setattr(engine, "_encoder", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(engine._encoding, "_encoder", lambda *_: pytest.fail("encoded again"))
 
     assert transcribe(engine, [request(noises[0], temperature=0.2)])[0].temperature == 0.2
 
@@ -220,7 +236,7 @@ def test_what_was_encoded_goes_with_its_samples(engine: WhisperEngine, noises: l
     gc.collect()
 
     assert gone() is None
-    assert engine._encoded == {}
+    assert engine._encoding._kept == {}
 
 
 def test_out_of_memory_has_a_name_of_its_own(
@@ -228,7 +244,7 @@ def test_out_of_memory_has_a_name_of_its_own(
 ) -> None:
     """Whatever torch calls it; the engine can be used again at once."""
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_encoder", lambda *_: torch.empty(1 << 60))
+        patch.setattr(engine._encoding, "_encoder", lambda *_: torch.empty(1 << 60))
         with pytest.raises(OutOfMemory):
             transcribe(engine, [request(noises[0])])
 
@@ -320,8 +336,8 @@ def test_a_batch_of_a_large_model_is_smaller(engine: WhisperEngine, tiny_model: 
     large = Whisper(replace(tiny_model.dims, n_text_layer=0, n_audio_layer=0))
     large.dims = replace(tiny_model.dims, n_text_layer=32, n_text_state=1280)
 
-    assert engine.slots == 16
-    assert _slots(large.bfloat16()) == 2
+    assert engine.rows == 16
+    assert _rows(large.bfloat16()) == 2
 
 
 def test_the_fast_type_is_chosen_by_what_the_processor_can(

@@ -24,7 +24,7 @@ class Bench:
         steps = int(100 * self.worked)
         return Reading(
             at=now, busy=0.9 * self.worked, steps=steps, row_steps=3 * steps, windows=int(self.worked),
-            audio=30 * self.worked, slots=4, waiting=60.0,
+            audio=30 * self.worked, rows=4, waiting=60.0,
         )  # fmt: skip
 
     def run(self, seconds: int, *, at_work: bool = True) -> None:
