@@ -1,8 +1,9 @@
 """Where the time of our own stage goes: each part alone, on the windows of the long recordings.
 
-The parts are measured one after the other in one process; in the service they overlap. Mel is measured on its own
-and taken off the engine's encoding. What they can at best take is operations over the peak of matrix products,
-or bytes over memory bandwidth, whichever is more.
+FFmpeg, voice activity and mel are measured one after the other; in the service they overlap. Encoder and decoder do so
+in the engine too: their seconds are those that they would take had each all cores. Mel is taken off the encoder's. What
+a part can at best take is operations over the peak of matrix products, or bytes over memory bandwidth, whichever is
+more.
 """
 
 from __future__ import annotations
