@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
 
-FEW = 0.75  # of the rows: with fewer the decoder helps to encode
+FEW = 0.9  # of the rows: with fewer the decoder helps to encode
 MOST_WINDOWS = 16  # side by side: more gain little, and a batch is what a crash or a pause waits for
 STEPS = 4  # of the decoder, until others may join: a window takes some 100
 HEARD_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}  # of keys and values of what a batch heard
