@@ -59,6 +59,16 @@ def noise(seconds: float, seed: int = 1) -> Any:
     return np.random.default_rng(seed).integers(-900, 900, int(seconds * RATE), dtype=np.int16)
 
 
+NOTED = """
+import sys
+from pathlib import Path
+from pipeline.stage.transcribe.fake import FakeEngine
+from pipeline.stage.work import worker
+FakeEngine.close = lambda _engine: Path(sys.argv[1]).touch()
+sys.exit(worker.main(sys.argv[2:]))
+"""
+
+
 class Worker:
     """A stage on a real channel, stepped by the test, as its supervisor sees it."""
 
@@ -575,6 +585,16 @@ def test_windows_do_not_wait_for_the_end_of_the_one_that_tells_the_language(
     worker.listen(Busy)
     while (batch := worker.stage._model.batch).engine.running < batch.slots:
         worker.step()
+
+
+def test_a_worker_that_ends_lets_the_model_go_first(start: Callable[..., Any], tmp_path: Path) -> None:
+    """And with it the windows that wait for a core: the process would encode them all."""
+    worker = start(Process, program=("-c", NOTED, os.fspath(tmp_path / "closed")))
+    worker.job("a.wav", 1, noise(1))
+    worker.listen(Result)
+    worker.say(Drain())
+    assert worker.process.wait(TIMEOUT_S) == 0
+    assert (tmp_path / "closed").exists()
 
 
 def test_silence_is_said_to_hold_no_words(start: Callable[..., Any]) -> None:

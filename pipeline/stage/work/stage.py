@@ -70,6 +70,10 @@ class Stage:
             return 0.0
         return POLL_S if self._jobs else IDLE_S
 
+    def close(self) -> None:
+        """Let the model go, and with it the windows that wait for a core: the process would end after them."""
+        self._model.unload()
+
     # ---- what arrives ----
 
     def _take(self, item: Message | tuple[Flight, Event] | None) -> None:

@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel.start()
     while stage.exit_code is None:
         inbox.wait(stage.step(time.monotonic()))
+    stage.close()
     return stage.exit_code
 
 

@@ -119,6 +119,16 @@ def test_a_dropped_window_does_not_come_out(encoding: Encoding, held: Held) -> N
     assert len(encoding) == 0
 
 
+def test_what_waits_is_not_encoded_after_the_end(encoding: Encoding, held: Held) -> None:
+    """Only the window that a core has in its hands: a process that is to end ends after it."""
+    encoding.add(windows(4))
+    while not held.by:
+        pass
+    threading.Timer(0.1, held.go.set).start()
+    encoding.close()
+    assert len(held.by) == 1
+
+
 def test_what_fails_aside_is_raised_where_it_is_taken(
     encoding: Encoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
