@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy import Integer, Select, bindparam, func, select, tuple_
 
 from pipeline.errors import UsageError
 from pipeline.queue.counting import tally
@@ -33,6 +34,17 @@ _CALLBACKS = (
     .where(callback.c.task_id == bindparam("task_id"))
     .order_by(callback.c.url)
 )
+_LIMIT = bindparam("limit", type_=Integer)
+_place = (bindparam("created_at", type_=task.c.created_at.type), bindparam("task_id", type_=task.c.id.type))
+_NARROWER = {
+    "dirname": task.c.dirname == bindparam("dirname"),
+    "updated_after": task.c.updated_at > bindparam("updated_after"),
+    "created_at": tuple_(task.c.created_at, task.c.id) < tuple_(*_place),
+}
+_BEYOND = tuple_(file.c.path, file.c.id) > tuple_(
+    bindparam("path", type_=file.c.path.type), bindparam("file_id", type_=file.c.id.type)
+)
+KEPT = 256  # forms of statements: making one takes longer than running it
 
 
 class TasksWanted(TypedDict, total=False):
@@ -118,7 +130,8 @@ def _task(connection: Connection, task_id: str) -> Task | None:
 
 
 def _tasks(connection: Connection, *, limit: int = 100, **wanted: Any) -> Page:
-    rows = [to_task(row) for row in connection.execute(_newest_tasks(**wanted).limit(limit + 1))]
+    newest, asked = _newest_tasks(**wanted)
+    rows = [to_task(row) for row in connection.execute(newest, {**asked, "limit": limit + 1})]
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
     return Page(tuple(rows[:limit]), f"{last.created_at!r}_{last.id}" if last else None)
@@ -130,17 +143,18 @@ def _newest_tasks(
     dirname: bytes | None = None,
     updated_after: float | None = None,
     cursor: str | None = None,
-) -> Select[Any]:
-    newest = _TASKS
-    if wanted := list(states):
-        newest = newest.where(one_of(task.c.state, wanted))
-    if dirname is not None:
-        newest = newest.where(task.c.dirname == dirname)
-    if updated_after is not None:
-        newest = newest.where(task.c.updated_at > updated_after)
-    if cursor is not None:
-        newest = newest.where(tuple_(task.c.created_at, task.c.id) < tuple_(*_task_place(cursor)))
-    return newest
+) -> tuple[Select[Any], dict[str, Any]]:
+    """Return the statement, and what goes with its execution besides the limit."""
+    created_at, task_id = (None, None) if cursor is None else _task_place(cursor)
+    asked = {"dirname": dirname, "updated_after": updated_after, "created_at": created_at, "task_id": task_id}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return _tasks_form(frozenset(states), frozenset(_NARROWER.keys() & given.keys())), given
+
+
+@lru_cache(KEPT)
+def _tasks_form(states: frozenset[TaskState], narrower: frozenset[str]) -> Select[Any]:
+    newest = _TASKS.where(*(_NARROWER[name] for name in sorted(narrower))).limit(_LIMIT)
+    return newest.where(one_of(task.c.state, states)) if states else newest
 
 
 def _files(
@@ -151,15 +165,23 @@ def _files(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Page:
-    ordered = _FILES if limit is None else _FILES.limit(limit + 1)
-    if wanted := list(states):
-        ordered = ordered.where(one_of(file.c.state, wanted))
+    form = _files_form(frozenset(states), limited=limit is not None, beyond=cursor is not None)
+    given: dict[str, Any] = {"task_id": task_id}
+    if limit is not None:
+        given["limit"] = limit + 1
     if cursor is not None:
-        ordered = ordered.where(tuple_(file.c.path, file.c.id) > tuple_(*_file_place(cursor)))
-    rows = [to_file(row) for row in connection.execute(ordered, {"task_id": task_id})]
+        given["path"], given["file_id"] = _file_place(cursor)
+    rows = [to_file(row) for row in connection.execute(form, given)]
     if limit is None or len(rows) <= limit:
         return Page(tuple(rows), None)
     return Page(tuple(rows[:limit]), f"{rows[limit - 1].path.hex()}_{rows[limit - 1].id}")
+
+
+@lru_cache(KEPT)
+def _files_form(states: frozenset[FileState], *, limited: bool, beyond: bool) -> Select[Any]:
+    ordered = _FILES.where(one_of(file.c.state, states)) if states else _FILES
+    ordered = ordered.where(_BEYOND) if beyond else ordered
+    return ordered.limit(_LIMIT) if limited else ordered
 
 
 def _callbacks(connection: Connection, task_id: str) -> list[Callback]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -99,6 +101,7 @@ def _engine(path: Path, *, begin: str, pragmas: Sequence[str], size: int) -> Eng
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=MORE_READERS,
+        json_deserializer=_read_json,
     )
 
     @event.listens_for(engine, "connect")
@@ -111,6 +114,14 @@ def _engine(path: Path, *, begin: str, pragmas: Sequence[str], size: int) -> Eng
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _read_json(text: str) -> Any:
+    """Read a JSON column, of which a file's row has three: json takes ten times as long, but reads all it wrote."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # half a surrogate pair, of an argument that was not UTF-8
+        return json.loads(text)
 
 
 def in_transaction(connection: Connection) -> bool:
