@@ -200,7 +200,8 @@ class _Reader(InotifyFD):
 
     def handle_event(self, event: InotifyEvent) -> None:
         """Pass an event on; after an overflow watchdog has watched everything anew when this returns."""
-        super().handle_event(event)
+        if _concerns_us(event):
+            super().handle_event(event)
         if event.is_queue_overflow:
             self._tell_lost()
 
@@ -212,6 +213,16 @@ class _Reader(InotifyFD):
             if error.errno == errno.ENOSPC:
                 self._tell_limited()
             raise
+
+
+def _concerns_us(event: InotifyEvent) -> bool:
+    """Tell whether to follow an event: half of the twenty that one file's outputs make go no further than here.
+
+    Moves are always followed: half of one may be of a temporary name, the other of a media file's.
+    """
+    if event.is_directory or event.is_move or event.name in (b"", FOLDER_OPTIONS, KEEP_OUT):
+        return True
+    return is_media(event.name) and not is_ignored(event.name)
 
 
 class _Observer(BaseObserver):
