@@ -13,7 +13,7 @@ import uvicorn
 
 from api.app import create_app
 from api.connections import Connection, allow_many
-from api.memory import few_arenas
+from api.memory import collect_seldom, few_arenas
 from api.reach import announce, withdraw
 from api.service import Core
 from api.stages import devices
@@ -49,6 +49,7 @@ def serve(settings: Settings) -> None:
         )
     )
     http = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
+    collect_seldom()
     core.start()
     http.start()
     url = f"http://{_reachable(listener)}"
