@@ -12,6 +12,7 @@ from api.keys.guard import ask_for_keys, guard, recognise
 from api.limits import Bodies, Rate, Turns, counted
 from api.metrics.http import Measured
 from api.mounting import Mounted, normalise
+from api.precedence import Heard
 from api.problems import answer_with_problems
 from api.requests import same_origin
 from api.routes import (
@@ -61,6 +62,7 @@ def create_app(
     app.add_middleware(SafeHeaders)
     app.add_middleware(Measured)  # around all that answers
     app.add_middleware(Heads)
+    app.add_middleware(Heard)
     answer_with_problems(app)
     ask_for_keys(app, keys)
     app.state.rate = Rate(settings.rate_limit) if settings.rate_limit else None

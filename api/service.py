@@ -26,6 +26,7 @@ from pipeline.ingest.upload import Uploads
 from pipeline.ingest.watch import Watch
 from pipeline.mounts import is_remote
 from pipeline.options import merge
+from pipeline.pace import Pace, Precedence
 from pipeline.queue.database import open_database
 from pipeline.queue.holding import Holding
 from pipeline.queue.store import TaskStore
@@ -76,8 +77,10 @@ class Core:
         self.draining = False
         self.database = open_database(self.place.url)
         self.figures = Figures()
+        self.precedence = Precedence()
         listeners = (self.figures.flow.hear, journal.tell) if unattended else ()
         self.store = TaskStore(self.database, callback_url=settings.callback_url, listeners=listeners)
+        self._asked = self.store.ahead()
         self.holding = Holding(self.database, self.place.folder if on_a_disk(self.place.url) else None)
         self.live = Live(self.store, encode)
         self.feed = Feed(self.live, self.store)
@@ -94,9 +97,10 @@ class Core:
             bind=settings.relay_bind,
             epoch=epoch,
             calls=calls,
+            make_room=Pace(self.precedence).breathe,
             on_gone=lambda path: self.intake.forget(path),  # noqa: PLW0108 - it is made below
         )
-        self.spool = Spool(self.place.folder, self.store, calls, self.dispatch, self.room)
+        self.spool = Spool(self.place.folder, self._asked, calls, self.dispatch, self.room)
         self.spool.sweep()
         self.dispatch.recover(committing)
         self.intake = Intake(
@@ -108,6 +112,7 @@ class Core:
             copy=self.committer.copy,
             render=self._render,
             can_put=self.committer.can_put,
+            precedence=self.precedence,
         )
         self.rescan = Rescan(self.intake, settings.rescan_cron)
         self.watch = Watch(root, self.intake)
@@ -191,7 +196,7 @@ class Core:
 
     def cancel(self, task_id: str) -> Task:
         """Cancel an active task; files already done stay."""
-        task, leased = self.store.cancel(task_id)
+        task, leased = self._asked.cancel(task_id)
         self.dispatch.cancel(leased)
         self._wake()
         return task
@@ -199,14 +204,14 @@ class Core:
     def retry(self, task_id: str) -> Task:
         """Try the failed files of a task again."""
         self._refuse_when_draining()
-        task, _count = self.store.retry(task_id)
+        task, _count = self._asked.retry(task_id)
         self.rescan_now()  # which heals what failed before any stage had it
         return task
 
     def forget(self, path: str) -> list[bytes]:
         """Erase outputs and memory of recordings; return the outputs. What still lies there is new to the watcher."""
         inside = self.path(path)
-        erased = forget(self.store, self.committer, self.settings.workdir, inside)
+        erased = forget(self._asked, self.committer, self.settings.workdir, inside)
         self.intake.forget(inside)
         return erased
 

@@ -25,9 +25,9 @@ from pipeline.ingest.scan import Found, is_kept_out, scan
 from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, Problem, Source, display
 
 if TYPE_CHECKING:
-    import threading
-
+    from pipeline.ingest.admission import Admission
     from pipeline.ingest.evidence import Evidence
+    from pipeline.pace import Pace
     from pipeline.queue.store import TaskStore
     from pipeline.tasks import Task
 
@@ -46,27 +46,29 @@ class Arrivals:
     Remembers what it has judged, so that a file that is as it was costs one stat.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it looks with
         self,
         store: TaskStore,
         root: bytes,
         evidence: Evidence,
-        admitting: threading.Lock,
+        admission: Admission,
+        pace: Pace,
         can_put: Callable[[bytes], bool] | None = None,
     ) -> None:
         """`can_put` tells whether a source's outputs could be written now."""
+        self._pace = pace
         self._can_put = can_put
         self._store = store
         self._root = root
         self._evidence = evidence
-        self._admitting = admitting
+        self._admission = admission
         self._judged: defaultdict[bytes, dict[bytes, Fingerprint]] = defaultdict(dict)  # by unit, then path
         # judged once, and then away, the oldest first: what comes back there was dropped anew
         self._left: dict[bytes, None] = {}
 
     def look(self, directory: bytes, source: Source) -> set[str]:
         """Look at a directory and its subtree (`.`: the root's loose files); return the tasks that got files."""
-        found = {each.path: each for each in scan(self._root, directory)}
+        found = {each.path: each for each in self._pace.through(scan(self._root, directory))}
         judged = self._judged[unit(directory if directory in found else directory + b"/")]
         missing = [path for path in judged if path not in found and beneath.is_below(path, directory)]
         for path in missing:
@@ -78,7 +80,7 @@ class Arrivals:
         rows = self._store.known(directory)
         self._let_go(rows, found)
         folders = FolderOptions(self._root)
-        wanted = (each for each in unjudged if folders.lets_in(each.path))
+        wanted = (each for each in self._pace.through(unjudged) if folders.lets_in(each.path))
         fresh = [each for each in wanted if self._is_new(each, rows.get(each.path, ()), judged)]
         return self._admit(directory, fresh, source) if fresh else set()
 
@@ -133,7 +135,7 @@ class Arrivals:
 
     def _admit(self, directory: bytes, fresh: Sequence[Found], source: Source) -> set[str]:
         """Put files into the queue, those left that no request has put there since they were judged."""
-        with self._admitting:
+        with self._admission.to(unit(fresh[0].path)):
             rows = self._store.known(directory)
             still = [each for each in fresh if self._is_unclaimed(each, rows.get(each.path, ()))]
             active = self._store.active_at({place for each in still for place in around(each.path)})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnavailableError
+from pipeline.ingest.admission import Admission
 from pipeline.ingest.arrivals import Arrivals
 from pipeline.ingest.evidence import Evidence
 from pipeline.ingest.placing import around, outermost, with_inner
@@ -18,6 +19,7 @@ from pipeline.ingest.scan import units
 from pipeline.ingest.settle import Settle
 from pipeline.ingest.settling import Copy, Settling
 from pipeline.named import parse_named
+from pipeline.pace import Pace, Precedence
 from pipeline.tasks import Source, Task, TaskState
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Intake:
     """Everything enters here. `submit` and `notice` may be called from any thread, `step` from one.
 
     `copy` puts a done twin's outputs beside another path, `render` writes formats again from a file's JSON, `can_put`
-    tells whether a source's outputs could be written now.
+    tells whether a source's outputs could be written now; it makes room for whoever has `precedence`.
     """
 
     def __init__(  # noqa: PLR0913 - the seams of one door
@@ -75,6 +77,7 @@ class Intake:
         copy: Copy | None = None,
         render: Render | None = None,
         can_put: Callable[[bytes], bool] | None = None,
+        precedence: Precedence | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -84,10 +87,12 @@ class Intake:
         self._root = Root(self._path)
         self._settle = Settle(quiet_seconds, looks=settle_looks)
         evidence = Evidence(root, output_dir)
-        admitting = threading.Lock()
-        self._arrivals = Arrivals(store, self._path, evidence, admitting, can_put)
-        self._settling = Settling(store, self._path, evidence, self._settle, copy, self._arrivals.forget)
-        self._requests = Requests(store, self._path, evidence, admitting, render)
+        admission, pace = Admission(), Pace(precedence or Precedence())
+        self._arrivals = Arrivals(store, self._path, evidence, admission, pace, can_put)
+        self._settling = Settling(
+            store, self._path, evidence, self._settle, copy, self._arrivals.forget, pace
+        )
+        self._requests = Requests(store.ahead(), self._path, evidence, admission, render)
         self._noticing = threading.Lock()
         self._notices: dict[bytes, _Notice] = {}
         self._everything: Source | None = None

@@ -12,15 +12,14 @@ from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import EXCLUDE, INCLUDE, FolderOptions
 from pipeline.ingest.ignore import is_media
 from pipeline.ingest.judge import Verdict
-from pipeline.ingest.placing import FORCE, named_of, new_file, selects
+from pipeline.ingest.placing import FORCE, named_of, new_file, selects, unit
 from pipeline.ingest.scan import Found, is_kept_out, is_readable, scan
 from pipeline.options import TEXT_NAMES
 from pipeline.queue.records import NewFile
 from pipeline.tasks import OPEN, WAITING, FileState, MediaFile, Problem, Source, Task, TaskState, display
 
 if TYPE_CHECKING:
-    import threading
-
+    from pipeline.ingest.admission import Admission
     from pipeline.ingest.evidence import Evidence
     from pipeline.outputs import Written
     from pipeline.queue.store import TaskStore
@@ -59,20 +58,20 @@ class _Plan:
 
 
 class Requests:
-    """Turns requests into tasks; `admitting` keeps two from adding the same files with different options."""
+    """Turns requests into tasks; `admission` keeps two from adding the same files with different options."""
 
     def __init__(
         self,
         store: TaskStore,
         root: bytes,
         evidence: Evidence,
-        admitting: threading.Lock,
+        admission: Admission,
         render: Render | None,
     ) -> None:
         self._store = store
         self._root = root
         self._evidence = evidence
-        self._admitting = admitting
+        self._admission = admission
         self._render = render
 
     def submit(self, request: Request) -> Task:
@@ -80,7 +79,7 @@ class Requests:
         folders = FolderOptions(self._root)
         found = [each for each in scan(self._root, request.path) if self._wants(request, each, folders)]
         written = {} if request.force else self._written(request.path, found)
-        with self._admitting:
+        with self._admission.to(unit(found[0].path if found else request.path)):
             return self._admit(request, found, written) if found else self._without_media(request)
 
     def locate(self, dirname: str | bytes) -> bytes:

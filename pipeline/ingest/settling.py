@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.ingest.beneath import Look
     from pipeline.ingest.evidence import Evidence
     from pipeline.ingest.settle import Settle
+    from pipeline.pace import Pace
     from pipeline.queue.records import NewFile
     from pipeline.queue.store import TaskStore
 
@@ -55,6 +56,7 @@ class Settling:
         settle: Settle,
         copy: Copy | None,
         forget: Callable[[bytes], None],
+        pace: Pace,
     ) -> None:
         """`forget` hears of each file that was not there: it may be back before anybody looks."""
         self._store = store
@@ -63,6 +65,7 @@ class Settling:
         self._settle = settle
         self._copy = copy
         self._forget = forget
+        self._pace = pace
         self._ruled: deque[bytes] = deque()  # directories whose whisper.toml came or changed
 
     def heed(self, directory: bytes) -> None:
@@ -79,7 +82,7 @@ class Settling:
         self._settle.keep(waiting)
         ready: list[tuple[MediaFile, Fingerprint]] = []
         changed: set[str] = set()
-        for path, rows in waiting.items():
+        for path, rows in self._pace.through(waiting.items()):
             if self._settle.is_due(path, now):
                 changed |= self._look(path, rows, now, ready)
             if len(ready) >= AT_ONCE:
@@ -119,7 +122,7 @@ class Settling:
     def _queue(self, ready: Sequence[tuple[MediaFile, Fingerprint]]) -> None:
         forced = {task_id for task_id in {row.task_id for row, _ in ready} if self._is_forced(task_id)}
         todo, retold, folders = [], [], FolderOptions(self._root)
-        for row, fingerprint in ready:
+        for row, fingerprint in self._pace.through(ready):
             new = told_since(row, fingerprint, folders)
             wanted = replace(row, options=new.options) if new else row
             try:

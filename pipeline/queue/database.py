@@ -41,15 +41,16 @@ class Database:
         """Why this process is no longer the core of the queue and has to end; None as long as it is."""
         return self._backend.lost
 
-    def write(self, run: Callable[[Connection], T]) -> T:
+    def write(self, run: Callable[[Connection], T], *, urgent: bool = False) -> T:
         """Run `run` in a transaction; return its result once that is on the disk, or raise its exception.
 
+        An urgent one goes before those that are not.
         Raises UnavailableError when the database cannot be written now; nothing of the write remains then.
         """
         assert os.getpid() == self._pid, "a database does not survive a fork"  # noqa: S101 - invariant
         if self._writer is None:
             raise UnavailableError(f"{self.name} was opened only to be read")
-        result: T = self._writer.write(run)
+        result: T = self._writer.write(run, urgent=urgent)
         return result
 
     @contextmanager

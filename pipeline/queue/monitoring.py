@@ -44,7 +44,7 @@ _NARROWER = {
 _BEYOND = tuple_(file.c.path, file.c.id) > tuple_(
     bindparam("path", type_=file.c.path.type), bindparam("file_id", type_=file.c.id.type)
 )
-KEPT = 256  # forms of statements: making one takes longer than running it
+KEPT = 64  # forms of statements: making one takes longer than running it
 
 
 class TasksWanted(TypedDict, total=False):

@@ -1,9 +1,13 @@
-"""The one thread that writes: it groups what waits into one commit, as a commit costs milliseconds of disk."""
+"""The one thread that writes: it groups what waits into one commit, as a commit costs milliseconds of disk.
+
+What somebody waits for goes before what the service does by itself, in a group of its own: that of a directory's
+hundred files takes ten times as long.
+"""
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,31 +32,37 @@ class _Job:
 
 
 class Writer:
-    """Runs writes in the order they came, each in a savepoint of its own, and answers after the commit."""
+    """Runs writes in the order they came, each in a savepoint of its own, and answers after the commit.
+
+    Urgent ones go first, but after each group of them the others have their turn.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
+        self._jobs: deque[_Job] = deque()
+        self._urgent: deque[_Job] = deque()
+        self._were_urgent = False  # those of the last group
+        self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="queue-writer", daemon=True)
         self._thread.start()
 
-    def write(self, run: Callable[[Connection], Any]) -> Any:
+    def write(self, run: Callable[[Connection], Any], *, urgent: bool = False) -> Any:
         """Run one write and return its result once it is durable; its exception is raised here."""
         assert threading.current_thread() is not self._thread, "a write in a write never ends"  # noqa: S101 - invariant
         job = _Job(run)
-        with self._closing:
+        with self._changed:
             if self._closed:
                 raise UnavailableError("the queue is closed")
-            self._jobs.put(job)
+            (self._urgent if urgent else self._jobs).append(job)
+            self._changed.notify()
         return job.future.result()
 
     def close(self) -> None:
         """Finish what waits, then end the thread."""
-        with self._closing:
+        with self._changed:
             self._closed = True
-            self._jobs.put(None)
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
@@ -60,17 +70,13 @@ class Writer:
             self._commit(group)
 
     def _next_group(self) -> list[_Job]:
-        """Wait for a job, then take what else waits; nothing once closed (the closing None stays last)."""
-        group: list[_Job] = []
-        job = self._jobs.get()
-        while job:
-            group.append(job)
-            if len(group) == GROUP or self._jobs.empty():
-                return group
-            job = self._jobs.get()
-        if group:
-            self._jobs.put(None)
-        return group
+        """Wait for jobs and take those that wait together; nothing once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._urgent or self._jobs or self._closed)
+            is_turn = bool(self._jobs) and (self._were_urgent or not self._urgent)
+            lane = self._jobs if is_turn else self._urgent
+            self._were_urgent = not is_turn
+            return [lane.popleft() for _ in range(min(GROUP, len(lane)))]
 
     def _commit(self, group: list[_Job]) -> None:
         ticket = None

@@ -47,12 +47,15 @@ class Dispatch:
         epoch: int,
         calls: Calls | None = None,
         on_gone: Callable[[bytes], None] = lambda _path: None,
+        make_room: Callable[[], None] = lambda: None,
         poll_s: float = 0.2,
     ) -> None:
+        """`make_room` is called between two jobs that are settled: others may compute then."""
         self._store = store
         self._calls = Calls() if calls is None else calls
         self._committer = committer
         self._poll_s = poll_s
+        self._make_room = make_room
         self._router = Router(bind)
         self._board = Board()
         self._reception = Reception(
@@ -176,6 +179,8 @@ class Dispatch:
             link = self._board.link_of(held.worker)
             if link:
                 self._reception.acknowledge(link, held.lease, committed=verdict == "committed")
+            if not self._calls:  # else somebody waits for a stage itself
+                self._make_room()
 
     def _give_out(self, now: float) -> None:
         """Queue again what is due and lease, unless something forbids it or there was nothing just now.

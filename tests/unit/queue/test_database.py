@@ -6,7 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from pipeline.errors import (
     UnavailableError,
     WorkdirUnusableError,
 )
-from pipeline.queue import sqlite
+from pipeline.queue import sqlite, writer
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.sqlite import DELETE, WAL, journal_for
 
@@ -195,7 +196,7 @@ def in_one_group(database: Database, *writes: Callable[[Connection], object]) ->
     for place, write in enumerate(writes):
         threads.append(threading.Thread(target=ask, args=(place, write)))
         threads[-1].start()
-        while database._writer._jobs.qsize() <= place:
+        while len(database._writer._jobs) <= place:
             pass
     go_on.set()
     for thread in threads:
@@ -208,6 +209,46 @@ def test_writes_that_wait_share_one_commit(database: Database) -> None:
     event.listen(database._backend.writers, "commit", commits.append)
     assert in_one_group(database, *([lambda _: 1] * 20)) == [1] * 20
     assert len(commits) == 2  # the one that held the others up, and theirs
+
+
+def behind_one(database: Database, waiting: Iterable[tuple[str, bool]]) -> list[str]:
+    """Let writes, urgent or not, wait behind one that is under way; return their names as they ran, commits between."""
+    ran: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    event.listen(database._backend.writers, "commit", lambda _connection: ran.append("|"))
+    lanes = database._writer
+    assert lanes
+    threads = [threading.Thread(target=database.write, args=(hold,))]
+    threads[0].start()
+    begun.wait(10)
+    for place, (name, urgent) in enumerate(waiting):
+        asked = partial(database.write, lambda _connection, name=name: ran.append(name), urgent=urgent)
+        threads.append(threading.Thread(target=asked))
+        threads[-1].start()
+        while len(lanes._jobs) + len(lanes._urgent) <= place:
+            pass
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    return ran
+
+
+def test_what_somebody_waits_for_is_written_before_what_came_earlier(database: Database) -> None:
+    """In a commit of its own: a directory's hundred files would hold it up."""
+    ran = behind_one(database, [("a", False), ("b", False), ("asked", True), ("asked too", True)])
+    assert ran == ["|", "asked", "asked too", "|", "a", "b", "|"]
+
+
+def test_urgent_writes_do_not_starve_the_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come: after each group of them the others have a turn."""
+    monkeypatch.setattr(writer, "GROUP", 1)
+    ran = behind_one(database, [("asked", True), ("asked too", True), ("a", False)])
+    assert [each for each in ran if each != "|"] == ["asked", "a", "asked too"]
 
 
 def test_a_failing_write_takes_none_of_its_group_along(database: Database) -> None:
