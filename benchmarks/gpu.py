@@ -5,7 +5,7 @@ usage: python -m benchmarks.gpu [--device cuda|cpu] [--shapes large-v3] [--beam 
 The shapes' weights are random, but for a script in the decoder: each window's tokens, and where they end, are known
 beforehand, while every product is computed in full. Windows carry prompts of different lengths, so that they end at
 different steps, as speech does. Base runs with its real weights on samples/ too, where both and FFmpeg are at hand.
-Needs torch, openai-whisper and silero-vad, no network.
+On a GPU everything runs twice, with CUDA graphs and without. Needs torch, openai-whisper and silero-vad, no network.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pipeline.errors import PipelineError
 from pipeline.options import Options
 from pipeline.stage.transcribe import weights, whisper
 from pipeline.stage.transcribe.engine import WINDOW_SAMPLES, Request
+from pipeline.stage.transcribe.graphs import Cuda
 from pipeline.stage.transcribe.weights import Checkpoint
 
 if TYPE_CHECKING:
@@ -55,11 +56,9 @@ def main() -> None:
         return
     for name in chosen.shapes.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            engine = scripted(Path(folder), name, chosen)
-            report(f"{name}, random weights", engine, noise(chosen), chosen)
-            engine.close()
-    for title, engine, requests in real(chosen):
-        report(title, engine, requests, chosen)
+            report(f"{name}, random weights", scripted(Path(folder), name, chosen), noise(chosen), chosen)
+    for title, checkpoint, requests in real(chosen):
+        report(title, checkpoint, requests, chosen)
 
 
 def arguments() -> argparse.Namespace:
@@ -78,18 +77,20 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def scripted(folder: Path, name: str, chosen: argparse.Namespace) -> Engine:
-    """Return an engine of these shapes, by way of a checkpoint as any other."""
+def scripted(folder: Path, name: str, chosen: argparse.Namespace) -> Checkpoint:
+    """Return a checkpoint of these shapes, as any other."""
     path = folder / f"{name}.pt"
     content = {"dims": asdict(SHAPES[name]), "model_state_dict": random_weights(SHAPES[name], chosen.tokens)}
     torch.save(content, path)
-    return whisper.load(
-        Checkpoint(path, name, hashlib.sha256(name.encode()).hexdigest()),
-        chosen.device,
-        chosen.dtype,
-        chosen.threads,
-        lambda _what, _fraction: None,
+    return Checkpoint(path, name, hashlib.sha256(name.encode()).hexdigest())
+
+
+def loaded(checkpoint: Checkpoint, chosen: argparse.Namespace, *, graphs: bool) -> Engine:
+    """Return the engine, which captures its steps or does not."""
+    model, make = whisper.prepared(
+        checkpoint, chosen.device, chosen.dtype, chosen.threads, lambda _what, _fraction: None
     )
+    return whisper.WhisperEngine(model, checkpoint, make, Cuda() if graphs else None)
 
 
 def random_weights(sizes: Sizes, tokens: int) -> dict[str, torch.Tensor]:
@@ -141,7 +142,7 @@ def noise(chosen: argparse.Namespace) -> list[Request]:
     ]
 
 
-def real(chosen: argparse.Namespace) -> Iterator[tuple[str, Engine, list[Request]]]:
+def real(chosen: argparse.Namespace) -> Iterator[tuple[str, Checkpoint, list[Request]]]:
     """Yield base with its real weights on samples/, where both and FFmpeg are at hand."""
     try:
         checkpoint = weights.find("base", chosen.cache)
@@ -155,15 +156,21 @@ def real(chosen: argparse.Namespace) -> Iterator[tuple[str, Engine, list[Request
     requests = [
         replace(each, pcm=np.roll(pcm, 160 * row), prompt=()) for row, each in enumerate(noise(chosen))
     ]
-    engine = whisper.load(
-        checkpoint, chosen.device, chosen.dtype, chosen.threads, lambda _what, _fraction: None
-    )
-    yield "base, real weights", engine, requests
+    yield "base, real weights", checkpoint, requests
 
 
-def report(title: str, engine: Engine, requests: list[Request], chosen: argparse.Namespace) -> None:
-    """Run the windows once to warm up, once by the clock and once under the profiler; print the figures."""
-    replies(engine, fresh(requests[: engine.slots]))
+def report(title: str, checkpoint: Checkpoint, requests: list[Request], chosen: argparse.Namespace) -> None:
+    """Measure a model on these windows, on a GPU with graphs and without."""
+    for graphs in (True, False) if chosen.device.startswith("cuda") else (False,):
+        engine = loaded(checkpoint, chosen, graphs=graphs)
+        figures = {"what": title, "graphs": graphs, **measured(engine, requests, chosen)}
+        print(json.dumps(figures), flush=True)
+        engine.close()
+
+
+def measured(engine: Engine, requests: list[Request], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Run the windows once to warm up, once by the clock and once under the profiler; return the figures."""
+    replies(engine, fresh(requests[: 2 * engine.slots]))
     again = fresh(requests)
     before = replace(engine.effort)
     began = time.perf_counter()
@@ -171,8 +178,7 @@ def report(title: str, engine: Engine, requests: list[Request], chosen: argparse
     taken = time.perf_counter() - began
     after = engine.effort
     steps = after.steps - before.steps
-    figures = {
-        "what": title,
+    return {
         "device": device_name(chosen.device),
         "beam": chosen.beam,
         "windows": len(requests),
@@ -186,7 +192,6 @@ def report(title: str, engine: Engine, requests: list[Request], chosen: argparse
         "fill": round((after.row_steps - before.row_steps) / (steps * engine.rows), 3),
         "busy": round(busy_share(engine, requests, chosen), 3),
     }
-    print(json.dumps(figures), flush=True)
 
 
 def device_name(device: str) -> str:

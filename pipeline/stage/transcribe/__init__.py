@@ -13,6 +13,8 @@ encoder.py    -> features; attention.py, layers.py
 decoding.py   a batch of windows of one kind; running.py: those of every kind
 decoder.py    one token a step over cache.py; prompts.py begins, rules.py forbids
 search.py     how hypotheses grow; said.py: what they said
+frame.py      steps in fixed shapes, of which graphs.py makes CUDA graphs; rows.py: what a window has a row in
+transfer.py   to and from the device; shortage.py: memory that runs out
 replies.py    tokens -> segments.py, words.py (alignment.py, dtw.py)
 
 voice.py      voice activity, streamed

@@ -1,4 +1,4 @@
-"""Attention by plain matrix products: on a CPU they beat torch's fused kernel at whisper's shapes.
+"""Attention: by torch's fused kernels on a GPU; by plain matrix products on a CPU, where they beat its fused kernel.
 
 Measured on two AVX-512 cores with `base`: one query for each of 12 windows against 1,500 keys takes 6.8 ms fused and
 1.4 ms here; 1,500 queries of one window take 28 ms fused, 51 ms in one product (its scores leave the cache) and
@@ -20,6 +20,8 @@ def attend(
 
     Queries come scaled; `mask` is added to the scores.
     """
+    if query.device.type != "cpu":
+        return scaled_dot_product_attention(query, keys, values, mask, scale=1.0)
     scores = query @ keys.transpose(-1, -2)
     if mask is not None:
         scores += mask

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.linear import Make
 
 BLOCK = 256  # the vocabulary is padded to a multiple of it
+ALIGNED = 8  # numbers: a mask whose rows begin elsewhere is copied by a GPU's attention, in every layer
 
 
 class Memory(Protocol):
@@ -51,6 +52,7 @@ class Decoder:
         """
         together = torch.cat(list(features))[None]
         heard = (layer.hear(together) for layer in self._layers)
+        room = room if together.device.type == "cpu" else -(-room // ALIGNED) * ALIGNED
         return Cache(heard, len(self._layers), list(map(len, features)), room, tokens)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor, memory: Memory) -> torch.Tensor:

@@ -39,6 +39,9 @@ def meant(dtype: str, model: Whisper, folder: Path, report: Report) -> str:
         return _fastest(model, folder, report) if on_cpu else "float16"
     if dtype not in TYPES:
         raise BadOptionsError(f"dtype {dtype!r}: this engine has auto, {', '.join(TYPES)}")
+    if dtype == "int8" and not on_cpu:
+        report("int8 is for CPUs: using float16", None)
+        return "float16"
     if dtype == "float16" and on_cpu:
         report("float16 is slow on a CPU: using float32", None)
         return "float32"

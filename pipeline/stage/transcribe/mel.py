@@ -9,6 +9,7 @@ import torch
 from whisper.audio import N_FFT, mel_filters
 
 from pipeline.stage.transcribe.engine import HOP, MARGIN, WINDOW_SAMPLES
+from pipeline.stage.transcribe.transfer import sent, uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +31,11 @@ def framed(request: Request) -> NDArray[np.float32]:
     """Return 30 s and a MARGIN on each side: as it came in exact mode, else padded as whisper pads a file."""
     if request.frames is not None:
         return request.pcm
-    window = np.zeros(WINDOW_SAMPLES, np.float32)
+    samples = np.zeros(WINDOW_SAMPLES + 2 * MARGIN, np.float32)
+    window = samples[MARGIN:-MARGIN]
     window[: len(request.pcm)] = request.pcm[:WINDOW_SAMPLES]
-    return np.pad(window, MARGIN, mode="reflect")
+    samples[:MARGIN], samples[-MARGIN:] = window[MARGIN:0:-1], window[-2 : -MARGIN - 2 : -1]
+    return samples
 
 
 def content_frames(request: Request) -> int:
@@ -55,7 +58,7 @@ def context(request: Request) -> int:
 def log_mels(requests: Sequence[Request], n_mels: int, device: torch.device) -> torch.Tensor:
     """Return whisper's normalised log-mel of each window: (windows, n_mels, 3000), float32."""
     # one at a time: on its way a window takes sixteen times the memory of what comes out
-    every = (torch.from_numpy(framed(request))[None].to(device) for request in requests)
+    every = (uploaded(framed(request), device)[None] for request in requests)
     power = torch.cat([log10_mel(pcm, n_mels) for pcm in every])
     loudest = power.amax(dim=(1, 2))
     for row, request in enumerate(requests):
@@ -67,7 +70,7 @@ def log_mels(requests: Sequence[Request], n_mels: int, device: torch.device) -> 
 
 def blanked(mels: torch.Tensor, requests: Sequence[Request]) -> torch.Tensor:
     """Return the windows with zeros after their content, as whisper's pad_or_trim leaves them."""
-    frames = torch.tensor([content_frames(request) for request in requests], device=mels.device)
+    frames = sent([content_frames(request) for request in requests], mels.device)
     return mels * (torch.arange(FRAMES, device=mels.device) < frames[:, None])[:, None, :]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from pipeline.stage.transcribe.transfer import sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from whisper.tokenizer import Tokenizer
 
 LEAST = 4  # tokens; the products of fewer are summed in another order, so that company would be heard
@@ -24,4 +25,4 @@ def beginning(prompt: Sequence[int], tokenizer: Tokenizer, positions: int) -> tu
 def side_by_side(beginnings: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
     """Return beginnings as one tensor (windows, n); shorter ones have padding after them."""
     longest = max(LEAST, *map(len, beginnings))
-    return torch.tensor([[*each, *[0] * (longest - len(each))] for each in beginnings], device=device)
+    return sent([[*each, *[0] * (longest - len(each))] for each in beginnings], device)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.stage.transcribe.segments import SECONDS_PER_TIMESTAMP
+from pipeline.stage.transcribe.transfer import sent
 
 if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
@@ -21,13 +22,20 @@ class Rules:
     """What may follow; the same for every language and task."""
 
     def __init__(
-        self, tokenizer: Tokenizer, suppress_tokens: str, vocabulary: int, device: torch.device
+        self,
+        tokenizer: Tokenizer,
+        suppress_tokens: str,
+        vocabulary: int,
+        device: torch.device,
+        *,
+        is_captured: bool = False,
     ) -> None:
         self.end: int = tokenizer.eot
         self._stamps: int = tokenizer.timestamp_begin
         never = _suppressed(tokenizer, suppress_tokens)
-        self._never = torch.tensor(sorted(never), device=device)
+        self._never = sent(sorted(never), device)
         self._vocabulary = vocabulary
+        self._rule_out = _mask_out if is_captured or device.type != "cpu" else _pick_out
 
     def begin(self, logits: torch.Tensor) -> None:
         """Rule out what cannot be first in logits (..., padded vocabulary), in place: a timestamp is."""
@@ -40,10 +48,10 @@ class Rules:
         """Rule out tokens in logits (windows, hypotheses, padded vocabulary), in place."""
         rows = logits.flatten(0, -2)
         rows.index_fill_(-1, self._never, NEVER)
-        rows[:, self._vocabulary :] = NEVER
+        rows[:, self._vocabulary :].fill_(NEVER)
         self._pair(rows, said)
         text, stamps = rows[:, : self._stamps], rows[:, self._stamps :]
-        _rule_out(text, stamps.logsumexp(-1) > text.amax(-1))  # together likelier than any text
+        self._rule_out(text, stamps.logsumexp(-1) > text.amax(-1))  # together likelier than any text
 
     def stamp(self, seconds: float) -> int:
         """Return the timestamp token of a moment in a window."""
@@ -64,15 +72,20 @@ class Rules:
         last = said.last.flatten() >= self._stamps
         opened = last & (said.last_but_one.flatten() >= self._stamps)
         closed = last & ~opened
-        earliest = torch.where(opened, rows.shape[-1], said.largest.flatten() + ~closed)
+        earliest = (said.largest.flatten() + ~closed).masked_fill_(opened, rows.shape[-1])
         numbers = torch.arange(self._stamps, rows.shape[-1], device=rows.device)
         rows[:, self._stamps :].masked_fill_(numbers < earliest[:, None], NEVER)
-        _rule_out(rows[:, : self.end], closed)
+        self._rule_out(rows[:, : self.end], closed)
 
 
-def _rule_out(tokens: torch.Tensor, rows: torch.Tensor) -> None:
+def _pick_out(tokens: torch.Tensor, rows: torch.Tensor) -> None:
     """Rule out tokens in the rows named by a mask, without touching the others as masked_fill would."""
     tokens.index_fill_(0, rows.nonzero()[:, 0], NEVER)
+
+
+def _mask_out(tokens: torch.Tensor, rows: torch.Tensor) -> None:
+    """Do the same without anybody having to know how many rows there are: that would be waiting for a GPU."""
+    tokens.masked_fill_(rows[:, None], NEVER)
 
 
 def _suppressed(tokenizer: Tokenizer, suppress_tokens: str) -> set[int]:

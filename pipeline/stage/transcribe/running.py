@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.decoder import Decoder
     from pipeline.stage.transcribe.decoding import Decoded
     from pipeline.stage.transcribe.engine import Request
+    from pipeline.stage.transcribe.graphs import Graphs
 
 
 FEW = 4  # windows that begin at once: what they heard lies in memory twice until they have joined
@@ -31,10 +32,10 @@ class Seat(NamedTuple):
 class Running:
     """Windows join those of their kind and leave when they end; `len` counts them."""
 
-    def __init__(self, decoder: Decoder, slots: int) -> None:
-        self._decoder, self._slots = decoder, slots
+    def __init__(self, decoder: Decoder, slots: int, graphs: Graphs | None = None) -> None:
+        self._decoder, self._slots, self._graphs = decoder, slots, graphs
         self._seats: dict[int, Seat] = {}  # by the id of the request, in the order of admission
-        self._batches: dict[object, Batch] = {}  # by kind, none of them empty
+        self._batches: dict[object, Batch] = {}  # by kind
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -60,7 +61,7 @@ class Running:
     def step(self) -> list[tuple[Seat, Decoded]]:
         """Add a token everywhere; return the windows that ended, in the order of admission."""
         ended: dict[int, Decoded] = {}
-        for batch in self._batches.values():
+        for batch in filter(len, self._batches.values()):
             batch.step()
             ended |= {id(request): decoded for request, decoded in batch.leave()}
         self._close_empty()
@@ -81,10 +82,13 @@ class Running:
     def _begin(self, seats: Sequence[Seat], features: Sequence[torch.Tensor], rows: list[int]) -> Batch:
         chosen = [seats[row] for row in rows]
         requests, tokenizers = [seat.request for seat in chosen], [seat.tokenizer for seat in chosen]
-        return Batch(self._decoder, [features[row] for row in rows], requests, tokenizers)
+        return Batch(self._decoder, [features[row] for row in rows], requests, tokenizers, self._graphs)
 
     def _close_empty(self) -> None:
-        self._batches = {alike: batch for alike, batch in self._batches.items() if len(batch)}
+        """Let empty batches go; where steps are captured all but one, so that they need not be captured again."""
+        empty = [alike for alike, batch in self._batches.items() if not len(batch)]
+        for alike in empty[:-1] if self._graphs else empty:
+            del self._batches[alike]
 
 
 def _few_of_a_kind(seats: Sequence[Seat]) -> Iterator[tuple[object, list[int]]]:

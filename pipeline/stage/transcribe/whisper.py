@@ -17,12 +17,15 @@ from pipeline.stage.transcribe.alignment import alignment_heads
 from pipeline.stage.transcribe.checkpoint import read
 from pipeline.stage.transcribe.decoder import Decoder
 from pipeline.stage.transcribe.decoding import detect, tokenizer_for
+from pipeline.stage.transcribe.devices import settle_on
 from pipeline.stage.transcribe.encoder import Encoder
 from pipeline.stage.transcribe.encoding import AHEAD, Encoding
 from pipeline.stage.transcribe.engine import Effort, OutOfMemory
+from pipeline.stage.transcribe.graphs import Cuda, Graphs
 from pipeline.stage.transcribe.replies import Ended, replies
 from pipeline.stage.transcribe.running import Running, Seat
 from pipeline.stage.transcribe.shortage import naming_shortage
+from pipeline.stage.transcribe.transfer import uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.stage.transcribe.decoding import Decoded
     from pipeline.stage.transcribe.encoding import Sound
     from pipeline.stage.transcribe.engine import Reply, Request
+    from pipeline.stage.transcribe.graphs import Device
     from pipeline.stage.transcribe.linear import Make
     from pipeline.stage.transcribe.sources import Report
     from pipeline.stage.transcribe.weights import Checkpoint
@@ -46,25 +50,36 @@ HEARD_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}  # of keys and values of what a 
 
 
 def load(checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: Report) -> WhisperEngine:
-    """Build the model from its checkpoint on a device ("cpu", "cuda:0").
+    """Build the engine of a model on a device ("cpu", "cuda:0"), on a GPU with CUDA graphs.
 
     Raises ModelUnavailableError when the file is no openai-whisper checkpoint, OutOfMemory when it does not fit.
     """
+    with naming_shortage():
+        model, make = prepared(checkpoint, device, dtype, threads, report)
+        captures = Cuda() if model.device.type == "cuda" else None
+        return WhisperEngine(model, checkpoint, make, captures)
+
+
+def prepared(
+    checkpoint: Checkpoint, device: str, dtype: str, threads: int, report: Report
+) -> tuple[Whisper, Make]:
+    """Return a model on its device, and how its linear maps are made; see load."""
     torch.set_num_threads(threads)
     target = torch.device(device)
     if target.type == "cuda" and not torch.cuda.is_available():
         raise GpuUnavailableError
     report(f"loading {checkpoint.name}", None)
-    with naming_shortage():
-        model = read(checkpoint).to(target).eval()
-        make = precision.apply(fastest.meant(dtype, model, checkpoint.path.parent, report), model)
-        return WhisperEngine(model, checkpoint, make)
+    settle_on(target)
+    model = read(checkpoint).to(target).eval()
+    return model, precision.apply(fastest.meant(dtype, model, checkpoint.path.parent, report), model)
 
 
 class WhisperEngine:
-    """A loaded openai-whisper model and the windows that it decodes."""
+    """A loaded openai-whisper model and the windows that it decodes; `captures` is what its steps are captured by."""
 
-    def __init__(self, model: Whisper, checkpoint: Checkpoint, make: Make) -> None:
+    def __init__(
+        self, model: Whisper, checkpoint: Checkpoint, make: Make, captures: Device | None = None
+    ) -> None:
         self.model = checkpoint.name
         self.sha256 = checkpoint.sha256
         self.rows = _rows(model)
@@ -77,7 +92,8 @@ class WhisperEngine:
         _let_go_of_weights(model)
         self._heads = alignment_heads(model)
         self._detected: list[tuple[Request, str]] = []
-        self._running = Running(self._decoder, self.rows)
+        graphs = Graphs(captures, self.rows) if captures else None
+        self._running = Running(self._decoder, self.rows, graphs)
 
     @property
     def running(self) -> int:
@@ -122,14 +138,15 @@ class WhisperEngine:
     def log_mel_max(self, pcm: NDArray[np.float32]) -> float:
         """Return the largest log10 mel value of a stretch that carries its margins."""
         with naming_shortage():
-            rows = torch.from_numpy(pcm)[None].to(self._whisper.device)
+            rows = uploaded(pcm, self._whisper.device)[None]
             return float(mel.log10_mel(rows, self._whisper.dims.n_mels).amax()) if len(pcm) else mel.FLOOR
 
     def close(self) -> None:
         """Let the model leave the device."""
-        self._free()
+        self._let_go()
         self._encoding.close()
         del self._whisper, self._encoding, self._decoder, self._running
+        _free()
 
     def _steps(self) -> list[tuple[Seat, Decoded]]:
         for _ in range(STEPS):
@@ -197,15 +214,20 @@ class WhisperEngine:
             with naming_shortage():
                 yield
         except fatal:
-            self._free()
+            self._let_go()
+            _free()
             raise
 
-    def _free(self) -> None:
+    def _let_go(self) -> None:
         self._encoding.clear()
         self._running.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+
+
+def _free() -> None:
+    """Give the device back what nothing holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _let_go_of_weights(model: Whisper) -> None:

@@ -23,7 +23,7 @@ def test_the_same_code_runs_small_on_a_cpu(tmp_path: Path) -> None:
         "--device", "cpu", "--shapes", "tiny", "--windows", "3", "--tokens", "8", "--cache", str(tmp_path)
     )
     figures = json.loads(said.splitlines()[0])
-    assert (figures["windows"], figures["device"]) == (3, "cpu")
+    assert (figures["windows"], figures["device"], figures["graphs"]) == (3, "cpu", False)
     assert 8 <= figures["tokens_per_window"] <= 8 + 44
     assert figures["windows_per_s"] > 0
     assert 0 < figures["fill"] <= 1

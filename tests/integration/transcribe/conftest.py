@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import struct
 import subprocess
 from pathlib import Path
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 import torch
 from whisper.model import ModelDimensions, Whisper
+
+from pipeline.stage.transcribe.decoder import Decoder
+from pipeline.stage.transcribe.linear import Plain
+from tests.integration.transcribe.small import ENDING, SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +47,31 @@ def tiny_model() -> Whisper:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> Whisper:
+    """Return a random model that ends some of its windows early."""
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    made = Whisper(SMALL)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.12)
+    tokens = made.decoder.token_embedding.weight.data
+    tokens *= 20
+    tokens[ENDING] += 13.4 * made.decoder.ln.bias.data
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def decoder(model: Whisper) -> Decoder:
+    return Decoder(copy.deepcopy(model.decoder), Plain)
+
+
+@pytest.fixture(scope="module")
+def features() -> torch.Tensor:
+    """Return what an encoder could have made of seven windows."""
+    return 4 * torch.randn(7, 1500, 64, generator=torch.Generator().manual_seed(5))
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ def recalled(beginnings: list[int], number_type: torch.dtype) -> torch.Tensor:
     said = vectors(256)[:, :, : max(beginnings)]
     cache.recall(0, said, said, said)
     cache.begun(beginnings)
-    cache.grow(torch.zeros(len(beginnings), HYPOTHESES, dtype=torch.long))
+    cache.follow(torch.zeros(len(beginnings), HYPOTHESES, dtype=torch.long))
+    cache.settle()
+    cache.extend()
     new = vectors(HYPOTHESES)
     return cache.recall(0, vectors(HYPOTHESES) / WIDTH, new, new)[0]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from whisper.decoding import ApplyTimestampRules, DecodingOptions, DecodingResult, DecodingTask
-from whisper.model import ModelDimensions, Whisper
+from whisper.model import Whisper
 from whisper.tokenizer import get_tokenizer
 
 from pipeline.options import Options
 from pipeline.stage.transcribe.attention import attend_all
-from pipeline.stage.transcribe.cache import ROOM
+from pipeline.stage.transcribe.cache import ROOM, Cache
 from pipeline.stage.transcribe.decoder import BLOCK, Decoder
 from pipeline.stage.transcribe.decoding import Batch, Decoded, detect, tokenizer_for
 from pipeline.stage.transcribe.encoder import Encoder
@@ -22,26 +22,10 @@ from pipeline.stage.transcribe.engine import Request
 from pipeline.stage.transcribe.linear import Plain
 from pipeline.stage.transcribe.precision import apply
 from pipeline.stage.transcribe.rules import Rules
-from pipeline.stage.transcribe.running import FEW, Running, Seat
+from pipeline.stage.transcribe.running import FEW, Running
 from pipeline.stage.transcribe.said import Said
 from pipeline.stage.transcribe.search import best, top
-
-SMALL = ModelDimensions(
-    n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
-    n_vocab=51865, n_text_ctx=32, n_text_state=64, n_text_head=2, n_text_layer=2,
-)  # fmt: skip
-ENDING = 50257
-GREEDY = Options(beam_size=None)
-SEARCHES = {
-    "greedy": (GREEDY, 0.0),
-    "beam": (Options(), 0.0),
-    "patient": (Options(beam_size=3, patience=2.0, length_penalty=0.4), 0.0),
-    "impatient": (Options(beam_size=4, patience=0.5), 0.0),
-    "everything": (Options(beam_size=2, suppress_tokens=""), 0.0),
-    "sampled": (Options(best_of=2), 0.7),
-    "drawn once": (Options(best_of=None), 0.5),
-}
-PCM = np.zeros(16_000, np.float32)
+from tests.integration.transcribe.small import GREEDY, SEARCHES, SMALL, requests, seats
 
 
 class Encoded(DecodingTask):
@@ -49,46 +33,6 @@ class Encoded(DecodingTask):
 
     def _get_audio_features(self, mel: torch.Tensor) -> torch.Tensor:
         return mel
-
-
-@pytest.fixture(scope="module")
-def model() -> Whisper:
-    """Return a random model that ends some of its windows early."""
-    torch.set_num_threads(1)
-    torch.manual_seed(3)
-    made = Whisper(SMALL)
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.12)
-    tokens = made.decoder.token_embedding.weight.data
-    tokens *= 20
-    tokens[ENDING] += 13.4 * made.decoder.ln.bias.data
-    return made.eval()
-
-
-@pytest.fixture(scope="module")
-def decoder(model: Whisper) -> Decoder:
-    return Decoder(copy.deepcopy(model.decoder), Plain)
-
-
-@pytest.fixture(scope="module")
-def features() -> torch.Tensor:
-    """Return what an encoder could have made of seven windows."""
-    return 4 * torch.randn(7, 1500, 64, generator=torch.Generator().manual_seed(5))
-
-
-def requests(options: Options, temperature: float) -> list[Request]:
-    """Return seven windows of several languages and tasks, with prompts of several lengths."""
-    request = Request(pcm=PCM, options=options, language="fr", temperature=temperature)
-    other = replace(options, task="translate")
-    return [
-        request,
-        replace(request, prompt=tuple(range(1000, 1005)), seed=1),
-        replace(request, language="en", seed=2),
-        replace(request, options=other, language="de", prompt=(77,), seed=3),
-        replace(request, prompt=tuple(range(2000, 2300)), seed=4),
-        replace(request, language="ru", seed=5),
-        replace(request, options=other, prompt=tuple(range(400, 420)), seed=6),
-    ]
 
 
 def batch_of(model: Whisper, decoder: Decoder, features: torch.Tensor, rows: list[Request]) -> Batch:
@@ -200,11 +144,6 @@ def test_searches_of_every_kind_may_come_together(
     assert expected == [decoded[id(row)] for row in rows]
 
 
-def seats(model: Whisper, rows: list[Request]) -> list[Seat]:
-    tokenizers = [tokenizer_for(model, row.language, row.options.task) for row in rows]
-    return [Seat(row, str(row.language), each) for row, each in zip(rows, tokenizers, strict=True)]
-
-
 @torch.inference_mode()
 def test_windows_begin_a_few_at_a_time(
     model: Whisper, decoder: Decoder, features: torch.Tensor, monkeypatch: pytest.MonkeyPatch
@@ -267,11 +206,17 @@ def test_a_window_that_has_ended_costs_nothing(
     assert batches == [7, *(sum(length > step for length in steps) for step in range(1, max(steps)))]
 
 
+def grow(cache: Cache, sources: torch.Tensor) -> None:
+    cache.follow(sources)
+    cache.settle()
+    cache.extend()
+
+
 def test_beams_of_a_window_share_what_was_heard(decoder: Decoder, features: torch.Tensor) -> None:
     """Its keys and values are there once, and the prompt's too."""
     cache = decoder.listen(features, 1500, 3)
     cache.begun([3] * 7)
-    cache.grow(torch.zeros(7, 5, dtype=torch.long))
+    grow(cache, torch.zeros(7, 5, dtype=torch.long))
 
     assert cache.heard_keys.shape[1] == 7
     assert torch.all(cache.past[..., 3 + 5 :] == float("-inf"))
@@ -340,9 +285,9 @@ def test_what_no_hypothesis_remembers_is_cleared_away(decoder: Decoder, features
     """So five beams that all grew from one need little more room than one."""
     cache = decoder.listen(features, 1500, 3)
     cache.begun([3] * 7)
-    cache.grow(torch.zeros(7, 5, dtype=torch.long))
+    grow(cache, torch.zeros(7, 5, dtype=torch.long))
     for _ in range(40):
-        cache.grow(torch.full((7, 5), 2))
+        grow(cache, torch.full((7, 5), 2))
 
     assert max(cache.used) < 3 + 40 + ROOM + 5
     assert torch.all((cache.past == 0).sum(-1) == 3 + 40 + 1)
@@ -377,6 +322,7 @@ def history(tokens: torch.Tensor) -> Said:
     """Return what windows of one hypothesis each have said: (windows, tokens)."""
     said, itself = Said(tokens[:, :1]), torch.zeros(len(tokens), 1, dtype=torch.long)
     for column in tokens[:, 1:].T:
+        said.settle()
         said.go_on(itself, column[:, None])
     return said
 

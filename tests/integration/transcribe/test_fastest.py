@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING
 
@@ -77,4 +78,17 @@ def test_a_processor_without_bfloat16_computes_in_float32(
     monkeypatch.setattr(fastest, "_multiplies_bfloat16", lambda: False)
 
     assert fastest.meant("auto", tiny_model, tmp_path, quiet) == "float32"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"), [("auto", "float16"), ("int8", "float16"), ("bfloat16", "bfloat16")]
+)
+def test_elsewhere_than_on_a_cpu_there_is_no_int8(
+    tiny_model: Whisper, tmp_path: Path, named: str, expected: str
+) -> None:
+    """Its products are oneDNN's; and nothing is measured."""
+    elsewhere = copy.deepcopy(tiny_model).to("meta")
+
+    assert fastest.meant(named, elsewhere, tmp_path, quiet) == expected
     assert not list(tmp_path.iterdir())

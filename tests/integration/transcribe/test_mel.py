@@ -65,6 +65,14 @@ def test_a_short_window_is_what_whisper_makes_of_a_short_file(talk: np.ndarray) 
     assert not actual[:, frames:].any()
 
 
+@pytest.mark.parametrize("samples", [1, 150, 150_007, 480_000])
+def test_a_window_is_framed_as_whisper_pads(talk: np.ndarray, samples: int) -> None:
+    """With silence up to 30 s, and reflected at both ends."""
+    window = np.pad(talk[:samples], (0, N_SAMPLES - samples))
+
+    np.testing.assert_array_equal(mel.framed(request(talk[:samples])), np.pad(window, MARGIN, mode="reflect"))
+
+
 def test_windows_of_different_loudness_do_not_touch_each_other(talk: np.ndarray) -> None:
     """Each is clamped by its own maximum, whatever lies beside it in the batch."""
     quiet, loud = request(talk[:160_000] * 0.01), request(talk[160_000:640_000])
