@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from pipeline.errors import IllegalTransitionError
-from pipeline.queue import postgres_server, sqlite, sqlite_file
+from pipeline.queue import lock, postgres_server, sqlite
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.records import Lease, NewFile
 from pipeline.queue.rows import lease_of
@@ -78,7 +78,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         made: str = request.getfixturevalue("new_url")()
         return made
     monkeypatch.setattr(sqlite, "journal_for", lambda _version: (request.param, None))
-    monkeypatch.setattr(sqlite_file, "_lock", lambda _path: os.open(os.devnull, os.O_RDONLY))
+    monkeypatch.setattr(lock, "take", lambda _path: os.open(os.devnull, os.O_RDONLY))
     return f"sqlite:///{tmp_path}/queue.db"
 
 
