@@ -50,12 +50,16 @@ class Encoding:
 
     def __init__(self, encoder: Encoder, n_mels: int, device: torch.device) -> None:
         self._encoder, self._n_mels, self._device = encoder, n_mels, device
-        self.cores = torch.get_num_threads() // 2 if device.type == "cpu" else 0
+        on_cpu = device.type == "cpu"
+        self.cores = torch.get_num_threads() // 2 if on_cpu else 0
+        self._share = (
+            1 / torch.get_num_threads() if on_cpu else 1.0
+        )  # of the machine that a window is encoded on
         self._pool = ThreadPoolExecutor(max(1, self.cores), "encode", torch.set_num_threads, (1,))
         self._under_way: dict[int, tuple[Request, Future[Encoded]]] = {}  # by the id of the request
         self._ready: list[tuple[Request, Sound]] = []
         self._kept: dict[int, Sound] = {}  # by the id of a window's samples
-        self.seconds = 0.0  # that cores have spent, all of them added up
+        self.seconds = 0.0  # that encoding has taken, as if on all cores
 
     def __len__(self) -> int:
         """Return how many windows have come in and not gone out."""
@@ -143,7 +147,7 @@ class Encoding:
 
     def _keep(self, requests: Sequence[Request], encoded: Encoded) -> None:
         """Make these ready, and keep them for other temperatures."""
-        self.seconds += encoded.seconds
+        self.seconds += encoded.seconds * self._share
         for request, sound in zip(requests, encoded.sounds, strict=True):
             self._ready.append((request, sound))
             self._kept[id(request.pcm)] = Sound(sound.heard, sound.heard)

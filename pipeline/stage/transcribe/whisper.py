@@ -174,7 +174,7 @@ class WhisperEngine:
         """Let windows that are encoded begin."""
         running = len(self._running)
         taken = self._encoding.take(self.rows - running, hungry=running < FEW * self.rows, idle=not running)
-        self.effort.encoding = self._encoding.seconds / self._cores
+        self.effort.encoding = self._encoding.seconds
         if taken:
             requests, sounds = zip(*taken, strict=True)
             self._running.join(self._seats(requests, sounds), [sound.heard for sound in sounds])
