@@ -14,7 +14,7 @@ from whisper.model import ModelDimensions, Whisper
 
 from pipeline.stage.transcribe.decoder import Decoder
 from pipeline.stage.transcribe.linear import Plain
-from tests.integration.transcribe.small import ENDING, SMALL
+from tests.integration.transcribe.small import ENDING, SMALL, random_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,26 +41,19 @@ def recording() -> Callable[[str], np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Whisper:
-    """Return a multilingual Whisper of two small layers with random weights: real code, no real words."""
-    torch.manual_seed(0)
-    model = Whisper(TINY)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return model.eval()
+    """Return a multilingual Whisper of two small layers."""
+    return random_model(TINY, seed=0, spread=0.2)
 
 
 @pytest.fixture(scope="module")
 def model() -> Whisper:
     """Return a random model that ends some of its windows early."""
     torch.set_num_threads(1)
-    torch.manual_seed(3)
-    made = Whisper(SMALL)
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.12)
+    made = random_model(SMALL, seed=3, spread=0.12)
     tokens = made.decoder.token_embedding.weight.data
     tokens *= 20
     tokens[ENDING] += 13.4 * made.decoder.ln.bias.data
-    return made.eval()
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
-"""A random model that ends some of its windows early, and windows for every kind of search."""
+"""Random models, one of which ends some of its windows early, and windows for every kind of search."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import torch
 from whisper.model import ModelDimensions, Whisper
 
 from pipeline.options import Options
@@ -28,6 +29,15 @@ SEARCHES = {
     "drawn once": (Options(best_of=None), 0.5),
 }
 PCM = np.zeros(16_000, np.float32)
+
+
+def random_model(sizes: ModelDimensions, seed: int, spread: float) -> Whisper:
+    """Return a model of these sizes with random weights: real code, no real words."""
+    torch.manual_seed(seed)
+    model = Whisper(sizes)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=spread)
+    return model.eval()
 
 
 def requests(options: Options, temperature: float) -> list[Request]:

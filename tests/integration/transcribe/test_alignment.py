@@ -22,6 +22,7 @@ from pipeline.stage.transcribe.decoding import Decoded, tokenizer_for
 from pipeline.stage.transcribe.engine import Heard, Request
 from pipeline.stage.transcribe.linear import Plain
 from pipeline.stage.transcribe.replies import Ended, replies
+from tests.integration.transcribe.small import random_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +68,7 @@ def test_medians_are_whispers(frames: int) -> None:
 def model() -> Whisper:
     """Return a random model, which listens wherever it likes."""
     torch.set_num_threads(1)
-    torch.manual_seed(3)
-    made = Whisper(SMALL)
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return made.eval()
+    return random_model(SMALL, seed=3, spread=0.2)
 
 
 BOUNDS = (0.0, 2.0, 2.0, 7.2, 11.0)
