@@ -66,6 +66,7 @@ class Dispatch:
         self._vigil = Vigil(self._router, self._board)
         self._offers = Offers(store, self._board, defaults)
         self._requests: deque[Callable[[], None]] = deque()
+        self._pauses: set[str] = set()  # reasons as given; the board has those followed
         self._look_at = 0.0
         self.endpoint = self._router.endpoint
         self.totals = self._board.totals
@@ -75,11 +76,11 @@ class Dispatch:
 
     def pause(self, reason: str) -> None:
         """Lease nothing and have the stages stop at their next window, until every reason is gone."""
-        self._requests.append(partial(self._pause, reason))
+        self._pauses.add(reason)
 
     def resume(self, reason: str) -> None:
         """Take one reason to pause away."""
-        self._requests.append(partial(self._resume, reason))
+        self._pauses.discard(reason)
 
     def cancel(self, files: Iterable[MediaFile]) -> None:
         """Have the stages drop these files; the queue has cancelled them."""
@@ -102,8 +103,8 @@ class Dispatch:
 
     @property
     def paused(self) -> list[str]:
-        """The reasons why nothing is leased."""
-        return sorted(self._board.pauses)
+        """The reasons why nothing is leased, from the moment they are given."""
+        return sorted(self._pauses)
 
     @property
     def trouble(self) -> str | None:
@@ -135,6 +136,7 @@ class Dispatch:
         received = self._router.receive(self._poll_s)
         while self._requests:
             self._requests.popleft()()
+        self._follow_pauses()
         for identity, raw in received:
             self._reception.take(identity, raw, now)
         self._vigil.step(now)
@@ -215,16 +217,10 @@ class Dispatch:
     def _look(self) -> None:
         self._look_at = 0.0
 
-    def _pause(self, reason: str) -> None:
-        self._change_pauses(self._board.pauses | {reason})
-
-    def _resume(self, reason: str) -> None:
-        self._change_pauses(self._board.pauses - {reason})
-
-    def _change_pauses(self, reasons: frozenset[str]) -> None:
-        before, self._board.pauses = self._board.pauses, reasons
-        if bool(reasons) != bool(before):
-            self._tell_all(Pause(paused=bool(reasons)))
+    def _follow_pauses(self) -> None:
+        before, self._board.pauses = self._board.pauses, frozenset(self._pauses)
+        if bool(before) != bool(self._board.pauses):
+            self._tell_all(Pause(paused=not before))
 
     def _drain(self) -> None:
         self._board.draining = True

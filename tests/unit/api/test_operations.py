@@ -57,6 +57,14 @@ def test_pausing_and_resuming_say_what_holds_now(client: TestClient) -> None:
     assert client.post("/resume").json() == {"paused": False}
 
 
+def test_a_pause_is_shown_once_it_is_acknowledged(client: TestClient) -> None:
+    """Before the relay's next step, which is when the stages hear of it."""
+    client.post("/pause")
+    assert client.get("/readyz").json()["paused"] == ["user"]
+    client.post("/resume")
+    assert client.get("/readyz").json()["paused"] == []
+
+
 def test_a_rescan_can_be_asked_for(client: TestClient) -> None:
     """It happens as soon as it can."""
     assert client.post("/rescan").json() == {"rescan": "requested"}
