@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.audio.errors import error_body, is_openai
-from api.schemas import EventsQuery, TasksQuery, TranscriptQuery
+from api.queries import EventsQuery, TasksQuery, TranscriptQuery
 from pipeline.errors import (
     ConflictError,
     EnvironmentUnusableError,

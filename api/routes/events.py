@@ -13,8 +13,8 @@ from sse_starlette.sse import SendTimeoutError
 from api.event_schemas import EVENTS
 from api.keys.guard import still_good
 from api.openapi import problems
+from api.queries import EventId, EventsQuery  # noqa: TC001 - FastAPI reads the annotations
 from api.requests import core_of
-from api.schemas import EventId, EventsQuery  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

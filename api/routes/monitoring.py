@@ -10,8 +10,9 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from api.openapi import problems
+from api.queries import FilesFilter, FilesQuery, TasksQuery
 from api.requests import core_of
-from api.schemas import FilesFilter, FilesQuery, TaskAnswer, TaskList, TasksQuery
+from api.schemas import TaskAnswer, TaskList
 from pipeline.errors import NotFoundError
 from pipeline.formats import rfc3339
 from pipeline.queue.announcing import origin

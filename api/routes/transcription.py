@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api import transcripts
 from api.mounting import url
 from api.openapi import TRANSCRIPT, body, problems
+from api.queries import TranscriptQuery  # noqa: TC001 - FastAPI reads the annotations
 from api.requests import core_of, submission
-from api.schemas import Submission, TaskRef, TranscriptQuery
+from api.schemas import Submission, TaskRef
 from pipeline.errors import NotFoundError
 from pipeline.named import parse_named
 from pipeline.options import POST_NAMES
