@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from api.frames import PORTION, Recent, frame_of, has_ended
+from api.listener import Listener
 from pipeline.errors import PipelineError, UnavailableError
 from pipeline.tasks import ACTIVE
 
@@ -47,18 +47,6 @@ class MissedError(PipelineError):
     code = "events_missed"
 
 
-@dataclass(slots=True, eq=False)
-class _Listener:
-    """How far somebody has heard. `waiting`: to the end of what was read, and that is at least up to `until`."""
-
-    cursor: int
-    until: int = 0
-    waiting: bool = False
-    nudged: bool = False
-    over: bool = False
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Live:
     """Fans the events of the queue out to those who follow a task, or all of them."""
 
@@ -76,8 +64,8 @@ class Live:
         self._poll_s = poll_s
         self._keep = recent
         self._recent = Recent(0, recent)
-        self._listeners: dict[str | None, set[_Listener]] = {}
-        self._hungry: list[_Listener] = []  # who have more to hear
+        self._listeners: dict[str | None, set[Listener]] = {}
+        self._hungry: list[Listener] = []  # who have more to hear
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reads = anyio.CapacityLimiter(READS_AT_ONCE)
@@ -105,7 +93,7 @@ class Live:
         is not there. It also ends when the service stops or the reader failed: who waits for a task looks at its
         state then. Raises MissedError when not all events after `after` are kept.
         """
-        listener = _Listener(await self.position(after))
+        listener = Listener(await self.position(after))
         ended = task_id is not None and await self._has_ended(task_id)
         listener.until = await self.position()
         self._enter(task_id, listener)
@@ -138,8 +126,7 @@ class Live:
     def nudge(self, task_id: str) -> None:
         """Have those who follow a task look up once, though nothing happened."""
         for listener in self._listeners.get(task_id, ()):
-            listener.nudged = True
-            listener.bell.set()
+            listener.nudge()
 
     def close(self) -> None:
         """End what everybody follows; from any thread."""
@@ -149,7 +136,7 @@ class Live:
 
     # ---- one listener ----
 
-    def _enter(self, task_id: str | None, listener: _Listener) -> None:
+    def _enter(self, task_id: str | None, listener: Listener) -> None:
         listener.over = self.closed
         self._listeners.setdefault(task_id, set()).add(listener)
         if self._reader is None or self._reader.done():
@@ -157,12 +144,12 @@ class Live:
             self._loop = asyncio.get_running_loop()
             self._reader = self._loop.create_task(self._read(), name="live events")
 
-    def _leave(self, task_id: str | None, listener: _Listener) -> None:
+    def _leave(self, task_id: str | None, listener: Listener) -> None:
         self._listeners[task_id].discard(listener)
         if not self._listeners[task_id]:
             del self._listeners[task_id]
 
-    async def _portion(self, listener: _Listener, task_id: str | None) -> Sequence[Frame]:
+    async def _portion(self, listener: Listener, task_id: str | None) -> Sequence[Frame]:
         """Return what this listener hears next, and remember whether there is more."""
         if listener.waiting:  # he was not rung for: a nudge
             return []
@@ -175,7 +162,7 @@ class Live:
             self._hungry.append(listener)
         return frames
 
-    async def _from_table(self, listener: _Listener, task_id: str | None) -> Sequence[Frame]:
+    async def _from_table(self, listener: Listener, task_id: str | None) -> Sequence[Frame]:
         """Return what is no longer in memory, one listener after the other; MissedError when it is not kept."""
         async with self._catching_up:
             read, began = self._recent.cursor, time.monotonic()  # the table holds all that was read, at least
@@ -232,24 +219,20 @@ class Live:
             await asyncio.sleep(TROUBLE_PAUSE_S)
             return []
 
-    def _concerned(self, tasks: Iterable[str]) -> list[_Listener]:
+    def _concerned(self, tasks: Iterable[str]) -> list[Listener]:
         keys = [*tasks, None] if tasks else []
         hungry, self._hungry = self._hungry, []
         return hungry + [listener for key in keys for listener in self._listeners.get(key, ())]
 
-    async def _ring(self, listeners: Sequence[_Listener], before: int) -> None:
+    async def _ring(self, listeners: Sequence[Listener], before: int) -> None:
         """Have them look again, a handful at a time; who waited has heard all that was read `before`."""
         for start in range(0, len(listeners), HANDFUL):
             began = time.monotonic()
             for listener in listeners[start : start + HANDFUL]:
-                if listener.waiting:
-                    listener.waiting = False
-                    listener.cursor = max(listener.cursor, before)
-                listener.bell.set()
+                listener.ring(before)
             await asyncio.sleep(0)  # these take their portions
             await asyncio.sleep(min(SHARE * (time.monotonic() - began), REST_MAX_S))
 
     def _hang_up(self) -> None:
         for listener in [each for some in self._listeners.values() for each in some]:
-            listener.over = True
-            listener.bell.set()
+            listener.hang_up()
