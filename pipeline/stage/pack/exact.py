@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pipeline.relay.messages import Window
 from pipeline.stage import quality
 from pipeline.stage.pack.context import Context, last_end
@@ -13,7 +11,7 @@ from pipeline.stage.pack.cut import Clip, parse_clips
 from pipeline.stage.pack.hallucination import Place, skip_silences
 from pipeline.stage.pack.spool import Spool
 from pipeline.stage.pack.thresholds import has_failed, is_silence, seed, temperatures
-from pipeline.stage.pack.timeline import segment
+from pipeline.stage.pack.timeline import cleared, segment
 from pipeline.stage.transcribe.engine import HOP, MARGIN, SAMPLE_RATE, WINDOW_SAMPLES, Request
 
 if TYPE_CHECKING:
@@ -157,7 +155,7 @@ class ExactTrack:
             return
         silence = None, self._seek + self._size
         heard, seek = silence if is_silence(reply, self._options) else self._heard(reply)
-        segments = [_cleared(each) for each in heard or ()]
+        segments = [cleared(each) for each in heard or ()]
         if heard is not None:
             self._said.add(segments, reply.temperature)
         self._finish(segments, seek if seek > self._seek else self._seek + self._size)
@@ -243,10 +241,3 @@ class ExactTrack:
             self._clip += 1
             if self._clip < len(self._clips):
                 self._seek = self._clips[self._clip][0]
-
-
-def _cleared(each: Segment) -> Segment:
-    """Return the segment, without its text when it is instantaneous or blank, as whisper clears it."""
-    if each.start != each.end and each.text.strip():
-        return each
-    return msgspec.structs.replace(each, text="", tokens=(), words=each.words and ())

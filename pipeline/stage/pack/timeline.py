@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pipeline.relay.messages import Segment
 from pipeline.stage.transcribe.engine import HOP, SAMPLE_RATE
 
@@ -37,6 +39,13 @@ def segment(reply: Reply, heard: Heard, begin: int, times: tuple[float, float]) 
         no_speech_prob=reply.no_speech_prob,
         words=None if heard.words is None else tuple(_moved(word, offset) for word in heard.words),
     )
+
+
+def cleared(each: Segment) -> Segment:
+    """Return the segment, without its text when it is instantaneous or blank, as whisper clears it."""
+    if each.start != each.end and each.text.strip():
+        return each
+    return msgspec.structs.replace(each, text="", tokens=(), words=each.words and ())
 
 
 def _moved(word: dict[str, Any], offset: float) -> dict[str, Any]:
