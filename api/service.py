@@ -15,7 +15,7 @@ from api.keys.ring import Ring
 from api.live import Live
 from api.metrics.figures import Figures
 from api.names import meant
-from api.pauses import Pauses
+from api.runners import Runners
 from api.stages import StageProcess, supervisor_command
 from pipeline import VERSION, journal
 from pipeline.errors import UnavailableError
@@ -24,20 +24,17 @@ from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
 from pipeline.ingest.upload import Uploads
 from pipeline.ingest.watch import Watch
-from pipeline.mounts import is_remote
 from pipeline.options import merge
 from pipeline.pace import Pace, Precedence
 from pipeline.queue.database import open_database
 from pipeline.queue.holding import Holding
 from pipeline.queue.store import TaskStore
-from pipeline.queue.trim import Trim
 from pipeline.relay.calls import Calls
 from pipeline.relay.commit import Committer
 from pipeline.relay.dispatch import Dispatch
 from pipeline.relay.report import Report
 from pipeline.room import Room
-from pipeline.runner import Runner
-from pipeline.settings import message_locale, on_a_disk, parse_work_hours, prepare_workdir, queue_place
+from pipeline.settings import message_locale, on_a_disk, prepare_workdir, queue_place, quiet_time
 from pipeline.tasks import Source
 from pipeline.webhooks.addresses import Addresses
 from pipeline.webhooks.post import Post
@@ -54,8 +51,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUIET_S = 5.0
-QUIET_REMOTE_S = 15.0  # attributes are cached there
 DRAIN_S = 20.0
 
 
@@ -107,7 +102,7 @@ class Core:
             self.store,
             root,
             output_dir=output_dir,
-            quiet_seconds=_quiet_seconds(settings) if unattended else 0.0,
+            quiet_seconds=quiet_time(settings) if unattended else 0.0,
             settle_looks=unattended,
             copy=self.committer.copy,
             render=self._render,
@@ -121,27 +116,26 @@ class Core:
         self.stages = [
             StageProcess(supervisor_command(settings, self.dispatch.endpoint, device)) for device in devices
         ]
-        self._unattended = unattended
-        self._runners = self._plan_runners()
+        self.unattended = unattended
+        self._runners = Runners(self)
         self.figures.watch(self)
 
     def start(self) -> None:
         """Start relay and stages first (the model takes longest to load), then watch before the first scan."""
-        if self._unattended:
+        if self.unattended:
             for note in filter(None, (self.place.note, self.database.note, *notes_on_keys(self))):
                 logger.warning("%s", note)
             self.uploads.sweep()
             if self.settings.watch:
                 self.watch.start()
             self.rescan.start()
-        for runner in self._runners:
-            runner.start()
+        self._runners.start()
 
     def stop(self) -> None:
         """Drain: no new work, at most 20 s for what is in flight to be given back, then everything in order."""
         self.draining = True
         self.spool.close()
-        if self._unattended:
+        if self.unattended:
             self.rescan.stop()
             if self.settings.watch:
                 self.watch.stop()
@@ -149,8 +143,7 @@ class Core:
         deadline = time.monotonic() + DRAIN_S
         while not (self.dispatch.drained or self.database.lost) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for runner in reversed(self._runners):
-            runner.stop()
+        self._runners.stop()
         for stage in self.stages:
             stage.stop()
         self.dispatch.release_all()
@@ -175,7 +168,7 @@ class Core:
         if url := rules.get("callback_url"):
             self.addresses.check(url)
         task = self.intake.submit(self.path(dirname), source, named, **rules)
-        self._wake()
+        self._runners.wake()
         return task
 
     def receive(self, coming: int) -> Recording:
@@ -198,7 +191,7 @@ class Core:
         """Cancel an active task; files already done stay."""
         task, leased = self._asked.cancel(task_id)
         self.dispatch.cancel(leased)
-        self._wake()
+        self._runners.wake()
         return task
 
     def retry(self, task_id: str) -> Task:
@@ -222,35 +215,19 @@ class Core:
     def pause(self) -> None:
         """Stop batch work at the next window."""
         self.dispatch.pause("user")
-        self._wake()
+        self._runners.wake()
 
     def resume(self) -> None:
         """Go on."""
         self.dispatch.resume("user")
-        self._wake()
+        self._runners.wake()
 
     def rescan_now(self) -> None:
         """Scan the workdir as soon as possible."""
         self.rescan.request()
-        self._wake()
+        self._runners.wake()
 
     # ---- inside ----
-
-    def _plan_runners(self) -> list[Runner]:
-        parts: dict[str, Any] = {"relay": self.dispatch, "intake": self.intake, "report": self.report}
-        parts |= {"spool": self.spool, "hold": self.holding, "trim": Trim(self.store)}
-        parts |= {f"stage-{number}": stage for number, stage in enumerate(self.stages)}
-        if self._unattended:
-            parts["rescan"] = self.rescan
-            if self.settings.watch:
-                parts["watch"] = self.watch
-        if self.keys:
-            parts["keys"] = self.keys
-        if self.webhooks:
-            parts["webhooks"] = self.webhooks
-        hours = parse_work_hours(self.settings.work_hours) if self.settings.work_hours else None
-        parts["pauses"] = Pauses(hours, self.intake, self.dispatch)
-        return [Runner(name, part) for name, part in parts.items()]
 
     def _make_sender(self) -> Sender:
         secrets = load_or_make(self.settings.callback_secret_file, self.place.folder)
@@ -260,16 +237,6 @@ class Core:
         """Make the formats of a finished transcript again, as somebody asked for them."""
         return self.committer.render(path, merge(self.settings.options, named))
 
-    def _wake(self) -> None:
-        for runner in self._runners:
-            runner.wake()
-
     def _refuse_when_draining(self) -> None:
         if self.draining:
             raise UnavailableError("the service is stopping")
-
-
-def _quiet_seconds(settings: Settings) -> float:
-    if settings.quiet_seconds is not None:
-        return settings.quiet_seconds
-    return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S

@@ -17,6 +17,8 @@ from pipeline.queue.lock import is_taken
 ENV_PREFIX = "WHISPER_"
 QUEUE = "queue.db"
 _FILE = "sqlite:///"
+QUIET_S = 5.0
+QUIET_REMOTE_S = 15.0  # attributes are cached there
 Scope = Literal["global", "service", "output", "keys"]
 
 
@@ -182,6 +184,13 @@ def _who_fits(path: Path) -> str:
         f"for user {os.geteuid()}:{os.getegid()}; it belongs to {owner.st_uid}:{owner.st_gid}: "
         f"run as that user (in a container: --user {owner.st_uid}:{owner.st_gid})"
     )
+
+
+def quiet_time(settings: Settings) -> float:
+    """Return how many seconds a file must rest before it is taken."""
+    if settings.quiet_seconds is not None:
+        return settings.quiet_seconds
+    return QUIET_REMOTE_S if is_remote(settings.workdir) else QUIET_S
 
 
 def message_locale() -> str:
