@@ -1,12 +1,7 @@
-"""File system events by watchdog: hints on where to look, never the truth.
-
-watchdog re-arms after an overflow of the kernel's queue and watches directories moved in, but tells its handlers
-neither of the overflow nor of the watch limit: both are caught here, where its inotify reader passes them.
-"""
+"""File system events by watchdog: hints on where to look, never the truth."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -14,30 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
     DirMovedEvent,
     FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyFullEmitter
-from watchdog.observers.inotify_c import InotifyFD
 
 from pipeline.ingest.beneath import parent
 from pipeline.ingest.ignore import FOLDER_OPTIONS, KEEP_OUT, is_ignored, is_media
+from pipeline.ingest.inotify import Observer
 from pipeline.mounts import is_remote
 from pipeline.tasks import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from watchdog.observers.inotify_c import InotifyEvent
-
     from pipeline.ingest.intake import Intake
 
 logger = logging.getLogger(__name__)
@@ -46,11 +31,6 @@ STEP_S = 1.0
 POLL_S = 10.0
 POLL_REST = 20  # a poll comes no sooner than so many times the length of the last scan
 RETRY_S = 600.0  # a raised watch limit is noticed after this
-# Neither reads (IN_OPEN, IN_CLOSE_NOWRITE), or our own would wake us, nor every write (IN_MODIFY).
-EVENTS: list[type[FileSystemEvent]] = [
-    DirCreatedEvent, DirDeletedEvent, DirMovedEvent,
-    FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent,
-]  # fmt: skip
 
 
 class Watch:
@@ -64,7 +44,7 @@ class Watch:
         self._root = os.path.realpath(root)
         self._intake = intake
         self._polls = is_remote(root) if polling is None else polling
-        self._observer: _Observer | None = None
+        self._observer: Observer | None = None
         self._identity: tuple[int, int] | None = None
         self._trouble = threading.Event()  # the watch limit was met
         self._due = self._retry_at = 0.0
@@ -102,7 +82,7 @@ class Watch:
         self._trouble.clear()
         self._identity = self._look()
         try:
-            self._observer = _Observer(
+            self._observer = Observer(
                 self._root, Handler(self._root, self._intake), self._lost, self._limited
             )
             self._observer.start()
@@ -188,64 +168,3 @@ class Handler(FileSystemEventHandler):
         elif is_media(name) and not is_ignored(name):
             hints: dict[str, Any] = {"moved": (path,)} if moved else {"closed": (path,)} if closed else {}
             self._intake.notice(parent(path), source=Source.WATCH, **hints)
-
-
-class _Reader(InotifyFD):
-    """watchdog's reader of inotify, telling of what it keeps to itself."""
-
-    def __init__(self, lost: Callable[[], None], limited: Callable[[], None]) -> None:
-        super().__init__()
-        self._tell_lost = lost
-        self._tell_limited = limited
-
-    def handle_event(self, event: InotifyEvent) -> None:
-        """Pass an event on; after an overflow watchdog has watched everything anew when this returns."""
-        if _concerns_us(event):
-            super().handle_event(event)
-        if event.is_queue_overflow:
-            self._tell_lost()
-
-    def add_callback(self, *args: Any, **kwargs: Any) -> Any:
-        """Watch one more directory; watchdog's recursion would swallow the error."""
-        try:
-            return super().add_callback(*args, **kwargs)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                self._tell_limited()
-            raise
-
-
-def _concerns_us(event: InotifyEvent) -> bool:
-    """Tell whether to follow an event: half of the twenty that one file's outputs make go no further than here.
-
-    Moves are always followed: half of one may be of a temporary name, the other of a media file's.
-    """
-    if event.is_directory or event.is_move or event.name in (b"", FOLDER_OPTIONS, KEEP_OUT):
-        return True
-    return is_media(event.name) and not is_ignored(event.name)
-
-
-class _Observer(BaseObserver):
-    """watchdog's inotify observer around our reader."""
-
-    def __init__(
-        self,
-        root: str,
-        handler: FileSystemEventHandler,
-        lost: Callable[[], None],
-        limited: Callable[[], None],
-    ) -> None:
-        self._reader = _Reader(lost, limited)
-        self._reader.start()
-        super().__init__(InotifyFullEmitter, inotify_fd=self._reader)
-        self.schedule(handler, root, recursive=True, event_filter=EVENTS)
-
-    def is_whole(self) -> bool:
-        """Tell whether every thread of it is alive: they end when the workdir is removed, or on an error."""
-        return self.is_alive() and self._reader.is_alive() and all(each.is_alive() for each in self.emitters)
-
-    def on_thread_stop(self) -> None:
-        """Stop the reader too."""
-        super().on_thread_stop()
-        self._reader.stop()
-        self._reader.join()

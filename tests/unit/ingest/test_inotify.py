@@ -3,7 +3,7 @@
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
-from pipeline.ingest.watch import _concerns_us
+from pipeline.ingest.inotify import _concerns_us
 
 CREATED, CLOSED = InotifyConstants.IN_CREATE, InotifyConstants.IN_CLOSE_WRITE
 DIRECTORY = InotifyConstants.IN_ISDIR | CREATED
