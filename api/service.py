@@ -22,6 +22,7 @@ from pipeline.errors import UnavailableError
 from pipeline.ingest.beneath import clean
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.rescan import Rescan
+from pipeline.ingest.restored import Restored
 from pipeline.ingest.upload import Uploads
 from pipeline.ingest.watch import Watch
 from pipeline.options import merge
@@ -92,6 +93,7 @@ class Core:
             bind=settings.relay_bind,
             epoch=epoch,
             calls=calls,
+            transcript=Restored(self.store, root, output_dir).transcript,
             make_room=Pace(self.precedence).breathe,
             on_gone=lambda path: self.intake.forget(path),  # noqa: PLW0108 - it is made below
         )

@@ -29,6 +29,11 @@ def named_of(task: Task) -> dict[str, Any]:
     return {name: value for name, value in task.options.items() if name in NAMES}
 
 
+def is_forced(task: Task | None) -> bool:
+    """Tell whether a task does again what is done."""
+    return task is not None and bool(task.options.get(FORCE))
+
+
 def selects(dirname: bytes, options: Mapping[str, Any], path: bytes) -> bool:
     """Tell whether a task's `include` and `exclude` let a path below its directory in."""
     within = path if dirname in (ROOT, path) else path[len(dirname) + 1 :]

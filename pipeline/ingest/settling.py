@@ -14,7 +14,7 @@ from pipeline.ingest import beneath, writers
 from pipeline.ingest.arrivals import gone
 from pipeline.ingest.beneath import ROOT
 from pipeline.ingest.folder_options import FolderOptions
-from pipeline.ingest.placing import FORCE, told_since
+from pipeline.ingest.placing import is_forced, told_since
 from pipeline.logs import ids
 from pipeline.options import contradicts
 from pipeline.tasks import WAITING, FileState, Fingerprint, MediaFile, display
@@ -120,7 +120,8 @@ class Settling:
         return {row.task_id for row in grown}
 
     def _queue(self, ready: Sequence[tuple[MediaFile, Fingerprint]]) -> None:
-        forced = {task_id for task_id in {row.task_id for row, _ in ready} if self._is_forced(task_id)}
+        task_ids = {row.task_id for row, _ in ready}
+        forced = {task_id for task_id in task_ids if is_forced(self._store.task(task_id))}
         todo, retold, folders = [], [], FolderOptions(self._root)
         for row, fingerprint in self._pace.through(ready):
             new = told_since(row, fingerprint, folders)
@@ -170,10 +171,6 @@ class Settling:
         for task_id, instead in by_task.items():
             with suppress(ConflictError, NotFoundError):  # cancelled or forgotten meanwhile
                 self._store.add_files(task_id, list(instead.values()), instead_of=list(instead))
-
-    def _is_forced(self, task_id: str) -> bool:
-        task = self._store.task(task_id)
-        return task is not None and bool(task.options.get(FORCE))
 
     def _done(self, row: MediaFile, fingerprint: Fingerprint) -> Transcript | None:
         """Return the transcript a ready file has already: its own, or a copy of that of the same content elsewhere."""

@@ -107,6 +107,11 @@ class Ending(Statements):
         columns = problem_columns(Problem(code=GoneError.code, message=str(GoneError())))
         return self._end(lease, FileState.SKIPPED, Outcome.GONE, among=_LEASED, values=columns)
 
+    def done_already(self, lease: Lease, *, outputs: Sequence[str], warnings: Sequence[str]) -> MediaFile:
+        """Skip a file whose transcript lies there: leased → skipped with its outputs, the attempt uncharged."""
+        values = {**UNCHARGED, "outputs": list(outputs), "warnings": list(warnings)}
+        return self._end(lease, FileState.SKIPPED, Outcome.RETURNED, among=_LEASED, values=values)
+
     def requeue_commit(self, file_id: int) -> None:
         """Do it again after a restart that found the JSON not in place: committing → queued, uncharged."""
 

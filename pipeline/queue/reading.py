@@ -26,6 +26,7 @@ _ACTIVE_AT = _ACTIVE.where(task.c.dirname.in_(bindparam("dirnames", expanding=Tr
 _OPEN_OF_IT = exists().where(file.c.task_id == task.c.id, one_of(file.c.state, OPEN))
 _OVER = _ACTIVE.where(~_OPEN_OF_IT).order_by(task.c.created_at, task.c.id)
 _FILE = select(file).where(file.c.id == bindparam("file_id"))
+_NEWEST = select(func.max(file.c.id))
 _BELOW = select(file).where(BELOW)
 _LOOSE = select(file).where(within(b"."))
 _WAITS = guard(file.c.state, WAITING)
@@ -76,6 +77,11 @@ class Reading(Statements):
         with self._database.read() as connection:
             row = connection.execute(_FILE, {"file_id": file_id}).one_or_none()
         return to_file(row) if row else None
+
+    def newest_file(self) -> int:
+        """Return the id of the newest file: those that come have larger ones. 0 where there is none."""
+        with self._database.read() as connection:
+            return int(connection.scalar(_NEWEST) or 0)
 
     def known(self, directory: bytes) -> dict[bytes, list[MediaFile]]:
         """Return the rows below `directory` that are not superseded, by path; of the root (`.`) its loose files."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.options import Options
+    from pipeline.outputs import Written
     from pipeline.queue.store import TaskStore
     from pipeline.relay.commit import Committer
     from pipeline.tasks import MediaFile
@@ -46,11 +47,12 @@ class Dispatch:
         bind: str,
         epoch: int,
         calls: Calls | None = None,
+        transcript: Callable[[MediaFile], Written | None] = lambda _file: None,
         on_gone: Callable[[bytes], None] = lambda _path: None,
         make_room: Callable[[], None] = lambda: None,
         poll_s: float = 0.2,
     ) -> None:
-        """`make_room` is called between two jobs that are settled: others may compute then."""
+        """`transcript` returns that of a file that was done before; `make_room` lets others compute between ends."""
         self._store = store
         self._calls = Calls() if calls is None else calls
         self._committer = committer
@@ -64,7 +66,7 @@ class Dispatch:
         self._retries = Retries(store)
         self._outcomes = Outcomes(store, committer, self._retries, self._calls, on_gone)
         self._vigil = Vigil(self._router, self._board)
-        self._offers = Offers(store, self._board, defaults)
+        self._offers = Offers(store, self._board, defaults, transcript)
         self._requests: deque[Callable[[], None]] = deque()
         self._pauses: set[str] = set()  # reasons as given; the board has those followed
         self._look_at = 0.0
@@ -133,7 +135,7 @@ class Dispatch:
 
     def step(self, now: float) -> float:
         """Receive, save and settle what came, watch the stages, lease; return 0, as it waits for messages itself."""
-        received = self._router.receive(self._poll_s)
+        received = self._router.receive(0.0 if self._board.ended(now) else self._poll_s)
         while self._requests:
             self._requests.popleft()()
         self._follow_pauses()
@@ -172,7 +174,7 @@ class Dispatch:
 
     def _settle(self, now: float) -> None:
         """Settle the jobs that ended and tell their stages; what the host cannot take now is tried again."""
-        for held in [held for held in self._board.jobs.values() if held.outcome and held.due <= now]:
+        for held in self._board.ended(now):
             verdict = self._outcomes.settle(held, now)
             if verdict is None:
                 held.due = now + AGAIN_S

@@ -22,6 +22,7 @@ from pipeline.relay.messages import (
 
 if TYPE_CHECKING:
     from pipeline.options import Options
+    from pipeline.outputs import Written
     from pipeline.queue.records import Lease
     from pipeline.relay.commit import Prepared
     from pipeline.tasks import MediaFile
@@ -133,7 +134,7 @@ class Held:
     position: float = 0.0
     duration: float | None = None
     language: str | None = None
-    outcome: Result | Fail | None = None
+    outcome: Result | Fail | Written | None = None  # Written: it was done before it was sent
     due: float = 0.0  # when to deal with the outcome
     prepared: Prepared | None = None  # the row is committing these
 
@@ -162,7 +163,7 @@ class Held:
         self.moved = True
         return bool(progress.windows) or self.position > before
 
-    def end(self, outcome: Result | Fail) -> None:
+    def end(self, outcome: Result | Fail | Written) -> None:
         """Note how the job ended; the first outcome counts."""
         if self.outcome is None:
             self.outcome = outcome
@@ -204,6 +205,10 @@ class Board:
     def of(self, link: Link) -> list[Held]:
         """Return the jobs a worker is still at."""
         return [held for held in self.jobs.values() if held.worker == link.worker and held.outcome is None]
+
+    def ended(self, now: float) -> list[Held]:
+        """Return the jobs whose outcome is to be dealt with now."""
+        return [held for held in self.jobs.values() if held.outcome and held.due <= now]
 
     def link_of(self, worker: str) -> Link | None:
         """Return the link of a worker that is here."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.errors import UnavailableError
+from pipeline.errors import ReadFailedError, UnavailableError
 from pipeline.logs import ids
 from pipeline.options import as_json, merge, text_key
 from pipeline.queue.rows import lease_of
@@ -17,9 +17,10 @@ from pipeline.spool import is_spooled
 from pipeline.tasks import display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline.options import Options
+    from pipeline.outputs import Written
     from pipeline.queue.store import TaskStore
     from pipeline.relay.links import Board, Link
     from pipeline.tasks import MediaFile
@@ -32,7 +33,15 @@ BEYOND = 4  # urgent jobs that a worker gets beside all that it asked for: long 
 class Offers:
     """Leases files for the workers on the board, as far as their credit goes; urgent ones a little further."""
 
-    def __init__(self, store: TaskStore, board: Board, defaults: Options) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        board: Board,
+        defaults: Options,
+        transcript: Callable[[MediaFile], Written | None],
+    ) -> None:
+        """`transcript` returns that of a file that is done already."""
+        self._transcript = transcript
         self._store = store
         self._board = board
         self._defaults = defaults
@@ -96,7 +105,7 @@ class Offers:
 
     def _take(self, link: Link, files: Sequence[MediaFile], now: float) -> list[Held]:
         taken = [self._hold(file, link.worker, now) for file in files]
-        link.credit -= len(taken)
+        link.credit -= sum(held.job is not None for held in taken)
         return taken
 
     def _hold(self, file: MediaFile, worker: str, now: float) -> Held:
@@ -105,10 +114,21 @@ class Offers:
         held = Held(file=file, lease=lease, worker=worker, options=self._defaults, sent_at=now)
         self._board.jobs[file.id] = held
         try:
-            self._make_job(held)
+            self._begin(held)
         except UnavailableError as error:
             held.fail("returned", "unavailable", str(error))
+        except OSError as error:  # it must not look like a file that was never done
+            message = f"its transcript cannot be looked for: {error.strerror}"
+            held.fail("transient", ReadFailedError.code, message)
         return held
+
+    def _begin(self, held: Held) -> None:
+        written = self._transcript(held.file)
+        if written is None:
+            self._make_job(held)
+            return
+        logger.info("%s: was done already", display(held.file.path), extra=ids(held.file))
+        held.end(written)
 
     def _make_job(self, held: Held) -> None:
         file = held.file

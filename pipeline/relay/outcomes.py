@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import IllegalTransitionError, OutputsUnwritableError, UnavailableError
 from pipeline.logs import ids
+from pipeline.outputs import Written
 from pipeline.queue.rows import lease_of
 from pipeline.relay.messages import Result
 from pipeline.spool import is_spooled
@@ -96,6 +97,9 @@ class Outcomes:
             self._calls.done(held.file.path, held.outcome, held.options)  # who waited withdraws the rest
         elif isinstance(held.outcome, Result):
             return self._commit(held, held.outcome)
+        elif isinstance(held.outcome, Written):
+            there = held.outcome
+            self._store.done_already(held.lease, outputs=there.outputs, warnings=there.warnings)
         elif held.outcome:
             self._fail(held, held.outcome, now)
         return "committed"

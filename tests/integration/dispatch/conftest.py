@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from pipeline.options import Options
+from pipeline.outputs import Written, written_for
 from pipeline.queue.database import Database, open_database
 from pipeline.queue.store import NewFile, TaskStore
 from pipeline.relay.commit import Committer
@@ -48,6 +49,7 @@ class Bench:
         self.epoch, _ = self.store.open_epoch()
         self.committer = Committer(root, None, "1")
         self.now = 100.0
+        self.transcript: Callable[[MediaFile], Written | None] = lambda _file: None
         self.dispatch = self.build()
         self._task = self.store.open_task(b".", Source.API, {})[0]
 
@@ -58,6 +60,7 @@ class Bench:
             Options(model="tiny"),
             bind="tcp://127.0.0.1:0",
             epoch=self.epoch,
+            transcript=lambda file: self.transcript(file),  # noqa: PLW0108 - tests change it
             poll_s=0.02,
         )
         receive = dispatch._router.receive
@@ -79,6 +82,9 @@ class Bench:
         given = {"state": FileState.QUEUED, "options": {}} | values
         new = NewFile(path=name.encode(), fingerprint=Fingerprint(known.st_size, known.st_mtime_ns), **given)  # type: ignore[arg-type]
         return self.store.add_files(self._task.id, [new])[0]
+
+    def written(self, file: MediaFile) -> Written | None:
+        return written_for(self.root, None, file.path)
 
     def file(self, file: MediaFile) -> MediaFile:
         found = self.store.file(file.id)

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import OutputsUnwritableError, UnavailableError
 from pipeline.relay.commit import Prepared
 from pipeline.relay.messages import Fail, Job, Pong, Progress, Ready, Result, ResultAck, Window
-from pipeline.tasks import FileState, Fingerprint
+from pipeline.tasks import FileState, Fingerprint, Problem
 
 if TYPE_CHECKING:
     from tests.integration.dispatch.conftest import Bench, FakeStage
@@ -45,6 +45,43 @@ def test_a_result_said_again_after_a_lost_acknowledgement_is_committed_once(
     stage.say(result(job))
     assert stage.hear(ResultAck).outcome == "committed"
     assert before == bench.file(file)
+
+
+def test_a_file_that_was_done_already_goes_to_no_stage(
+    bench: Bench, stages: Callable[..., FakeStage], result: Callable[..., Result]
+) -> None:
+    """It ends with the outputs that lie there, uncharged, and takes nobody's place."""
+    stage = stages(credit=1)
+    first = bench.add()
+    stage.say(result(stage.take()))
+    bench.until(lambda: bench.file(first).state is FileState.DONE)
+    bench.transcript = bench.written
+    again = bench.add(options={"language": "en"})
+    other = bench.add("b.wav")
+    stage.say(Ready(credit=1))
+    assert stage.take().file_id == other.id
+    found = bench.file(again)
+    assert (found.state, found.attempts, found.outputs) == (FileState.SKIPPED, 0, bench.file(first).outputs)
+
+
+def test_a_file_whose_transcript_cannot_be_looked_for_waits(
+    bench: Bench, stages: Callable[..., FakeStage]
+) -> None:
+    """A mount that has the hiccups must not look like work that was never done."""
+
+    def unanswered(_file: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    bench.transcript = unanswered
+    file = bench.add()
+    stage = stages(credit=1)
+    bench.until(lambda: bench.file(file).state is FileState.RETRY_WAIT)
+    assert bench.file(file).error == Problem(
+        code="read_failed", message="its transcript cannot be looked for: Input/output error"
+    )
+    bench.transcript = bench.written
+    bench.step(30.0)
+    assert stage.take().file_id == file.id
 
 
 def test_a_stale_result_changes_nothing(
