@@ -12,7 +12,7 @@ from pipeline.logs import ids
 from pipeline.relay.calls import Calls
 from pipeline.relay.links import Board, Held, StageInfo
 from pipeline.relay.messages import Drain, Message, Pause, Result
-from pipeline.relay.offers import Offers
+from pipeline.relay.offers import Find, Offers
 from pipeline.relay.outcomes import Outcomes, recover
 from pipeline.relay.reception import Reception
 from pipeline.relay.retries import Retries
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.options import Options
-    from pipeline.outputs import Written
     from pipeline.queue.store import TaskStore
     from pipeline.relay.commit import Committer
     from pipeline.tasks import MediaFile
@@ -47,7 +46,7 @@ class Dispatch:
         bind: str,
         epoch: int,
         calls: Calls | None = None,
-        transcript: Callable[[MediaFile], Written | None] = lambda _file: None,
+        transcript: Find = lambda _file: None,
         on_gone: Callable[[bytes], None] = lambda _path: None,
         make_room: Callable[[], None] = lambda: None,
         poll_s: float = 0.2,
@@ -241,8 +240,7 @@ class Dispatch:
     def _drop(self, held: Held) -> None:
         """Forget a job that the queue has taken from under us."""
         del self._board.jobs[held.file.id]
-        link = self._board.link_of(held.worker)
-        if link:
+        if link := self._board.link_of(held.worker):
             self._reception.cancel(link, held.lease)
 
     def _give_back(self, held: Held) -> None:

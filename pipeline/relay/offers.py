@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,36 +11,30 @@ import msgspec
 from pipeline.errors import ReadFailedError, UnavailableError
 from pipeline.logs import ids
 from pipeline.options import as_json, merge, text_key
+from pipeline.outputs import Written
 from pipeline.queue.rows import lease_of
 from pipeline.relay.links import Held
 from pipeline.relay.messages import Job, Window, decode_window
 from pipeline.spool import is_spooled
-from pipeline.tasks import display
+from pipeline.tasks import MediaFile, display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pipeline.options import Options
-    from pipeline.outputs import Written
     from pipeline.queue.store import TaskStore
     from pipeline.relay.links import Board, Link
-    from pipeline.tasks import MediaFile
 
 logger = logging.getLogger(__name__)
 
+Find = Callable[[MediaFile], Written | None]
 BEYOND = 4  # urgent jobs that a worker gets beside all that it asked for: long files may fill it for hours
 
 
 class Offers:
     """Leases files for the workers on the board, as far as their credit goes; urgent ones a little further."""
 
-    def __init__(
-        self,
-        store: TaskStore,
-        board: Board,
-        defaults: Options,
-        transcript: Callable[[MediaFile], Written | None],
-    ) -> None:
+    def __init__(self, store: TaskStore, board: Board, defaults: Options, transcript: Find) -> None:
         """`transcript` returns that of a file that is done already."""
         self._transcript = transcript
         self._store = store
