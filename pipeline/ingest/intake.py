@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnavailableError
 from pipeline.ingest.admission import Admission
 from pipeline.ingest.arrivals import Arrivals
 from pipeline.ingest.evidence import Evidence
+from pipeline.ingest.notices import Notice, Notices
 from pipeline.ingest.placing import around, outermost, with_inner
 from pipeline.ingest.requests import Render, Request, Requests
 from pipeline.ingest.root import Root
@@ -52,13 +52,6 @@ class _Sweep:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class _Notice:
-    source: Source
-    moved: set[bytes] = field(default_factory=set)
-    closed: set[bytes] = field(default_factory=set)
-
-
 class Intake:
     """Everything enters here. `submit` and `notice` may be called from any thread, `step` from one.
 
@@ -93,13 +86,9 @@ class Intake:
             store, self._path, evidence, self._settle, copy, self._arrivals.forget, pace
         )
         self._requests = Requests(store.ahead(), self._path, evidence, admission, render)
-        self._noticing = threading.Lock()
-        self._notices: dict[bytes, _Notice] = {}
-        self._everything: Source | None = None
+        self._notices = Notices()
         self._sweep: _Sweep | None = None
-        self._forgotten: set[bytes] = set()
         self._began: float | None = None
-        self._submitted: set[str] = set()
         self._stirred: dict[str, float] = {}  # when something last changed in a task's directory
         self.suspended: str | None = self._root.problem()
         self.last_scan: Scan | None = None
@@ -135,23 +124,18 @@ class Intake:
         )
         task = self._requests.submit(request)
         if task.state is TaskState.PENDING:
-            with self._noticing:
-                self._submitted.add(task.id)
+            self._notices.submitted(task.id)
         return task
 
     def notice(
         self, directory: bytes, *, moved: Iterable[bytes] = (), closed: Iterable[bytes] = (), source: Source
     ) -> None:
         """Mark a directory to be looked at; `moved` (also directories) and `closed` are hints on how files came."""
-        with self._noticing:
-            notice = self._notices.setdefault(directory, _Notice(source))
-            notice.moved.update(moved)
-            notice.closed.update(closed)
+        self._notices.add(directory, moved=moved, closed=closed, source=source)
 
     def notice_all(self, source: Source) -> None:
         """Mark the whole workdir to be looked at."""
-        with self._noticing:
-            self._everything = source
+        self._notices.add_all(source)
 
     def heed(self, directory: bytes) -> None:
         """Have files that wait below a directory hear its `whisper.toml`, which came or changed."""
@@ -159,8 +143,7 @@ class Intake:
 
     def forget(self, path: bytes) -> None:
         """Take a file or subtree for new when it is looked at again: it was erased, or was away for a moment."""
-        with self._noticing:
-            self._forgotten.add(path)
+        self._notices.forget(path)
 
     def step(self, now: float) -> float:
         """Look at what was noticed and what is unsettled, end tasks; return in how many seconds to come again."""
@@ -179,21 +162,18 @@ class Intake:
         return min(MAX_PAUSE_S, max(PAUSE_S, REST * (self._clock() - began)))
 
     def _look_at_noticed(self, now: float) -> None:
-        with self._noticing:
-            notices, self._notices = self._notices, {}
-            forgotten, self._forgotten = self._forgotten, set()
-            submitted, self._submitted = self._submitted, set()
-        self._stir(submitted, now)
-        for path in forgotten:
+        noticed = self._notices.take()
+        self._stir(noticed.submitted, now)
+        for path in noticed.forgotten:
             self._arrivals.forget(path)
         try:
-            self._follow(notices, now)
+            self._follow(noticed.directories, now)
         except UnavailableError:  # a full disk: nobody says it again before the next rescan
-            for directory, notice in notices.items():
+            for directory, notice in noticed.directories.items():
                 self.notice(directory, moved=notice.moved, closed=notice.closed, source=notice.source)
             raise
 
-    def _follow(self, notices: Mapping[bytes, _Notice], now: float) -> None:
+    def _follow(self, notices: Mapping[bytes, Notice], now: float) -> None:
         self._stir_around(notices, now)
         self._settle.closed(path for notice in notices.values() for path in notice.closed)
         self._settle.moved({path for notice in notices.values() for path in notice.moved})
@@ -219,8 +199,7 @@ class Intake:
         self._sweep, self.last_scan = None, Scan(ended, sweep.seconds + ended - began)
 
     def _next_sweep(self) -> _Sweep | None:
-        with self._noticing:
-            source, self._everything = self._everything, None
+        source = self._notices.take_all()
         if source is None:
             return None
         found = units(self._path)

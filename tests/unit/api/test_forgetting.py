@@ -85,7 +85,7 @@ def test_a_recording_is_forgotten_and_stays(client: TestClient, core: Core, root
     assert sorted(answer.json()["erased"]) == [f"{folder}/a.json", f"{folder}/a.txt"]
     assert names(root / folder) == ["a.wav", "b.json", "b.txt", "b.wav"]
     assert [file.path for file in core.store.files(task.id).rows] == [f"{folder}/b.wav".encode()]
-    assert f"{folder}/a.wav".encode() in core.intake._forgotten
+    assert f"{folder}/a.wav".encode() in core.intake._notices._noticed.forgotten
 
 
 def test_what_the_queue_never_knew_is_forgotten_too(client: TestClient, root: Path, folder: str) -> None:
