@@ -73,6 +73,7 @@ def transcribe(settings: Settings, paths: Sequence[Path], named: Mapping[str, An
         prepare_output_dir(settings.output_dir)
     own = settings if inside else _elsewhere(settings, wanted)
     core = Core(own, devices(own), unattended=False)
+    core.store.only = set()
     core.start()
     try:
         return _interruptible(_Own(core), wanted, own.workdir, named)
@@ -150,7 +151,12 @@ class _Own:
         self._core = core
 
     def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
-        return self._core.submit(dirname, named, source=Source.CLI).id
+        """Let nothing else be begun: what an earlier call or a service left has a place and options of its own."""
+        task_id = self._core.submit(dirname, named, source=Source.CLI).id
+        self._core.store.only = (self._core.store.only or set()) | {
+            task_id
+        }  # a new set: the relay reads the old
+        return task_id
 
     def answer(self, task_id: str) -> dict[str, Any]:
         return self._view(task_id, None)

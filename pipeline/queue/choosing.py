@@ -13,6 +13,8 @@ from pipeline.spool import PRIORITY
 from pipeline.tasks import FileState, TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pipeline.queue.changes import Change
 
 
@@ -26,20 +28,34 @@ class Candidate(NamedTuple):
     task_waits: bool  # none of its task's files was leased yet
 
 
-def next_queued(change: Change, limit: int, *, solo: bool | None, urgent: bool = False) -> list[Candidate]:
-    """Choose what is leased next: one row a path, none of a path that is held. `urgent`: spooled recordings only."""
-    some = [] if solo else _take(change, limit, suspects=False, urgent=urgent)
+def next_queued(
+    change: Change,
+    limit: int,
+    *,
+    solo: bool | None,
+    urgent: bool = False,
+    only: Collection[str] | None = None,
+) -> list[Candidate]:
+    """Choose what is leased next: one row a path, none of a path that is held.
+
+    `urgent`: spooled recordings only; `only`: files of these tasks.
+    """
+    some = [] if solo else _take(change, limit, suspects=False, urgent=urgent, only=only)
     if solo is not False:
-        some += _take(change, 1 if solo else limit, suspects=True, urgent=urgent)
+        some += _take(change, 1 if solo else limit, suspects=True, urgent=urgent, only=only)
     by_path: dict[bytes, Candidate] = {}
     for each in sorted(some):
         by_path.setdefault(each.path, each)
     return list(by_path.values())[:limit]
 
 
-def _take(change: Change, limit: int, *, suspects: bool, urgent: bool) -> list[Candidate]:
-    free = change.connection.execute(_free(suspects=suspects, urgent=urgent), {"limit": limit})
-    return [Candidate(*row) for row in free]
+def _take(
+    change: Change, limit: int, *, suspects: bool, urgent: bool, only: Collection[str] | None
+) -> list[Candidate]:
+    statement = _free(suspects=suspects, urgent=urgent)
+    if only is not None:
+        statement = statement.where(file.c.task_id.in_(only))
+    return [Candidate(*row) for row in change.connection.execute(statement, {"limit": limit})]
 
 
 @cache

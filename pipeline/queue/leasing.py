@@ -36,6 +36,8 @@ _ANOTHER: Values = {
 class Leasing(Statements):
     """The part of TaskStore that gives files to stages. What a lease no longer allows raises IllegalTransitionError."""
 
+    only: set[str] | None = None  # the tasks whose files are leased; None: of all
+
     def open_epoch(self) -> tuple[int, list[MediaFile]]:
         """Begin a new epoch: leased files go back to queued, uncharged; return it and the files left committing.
 
@@ -69,7 +71,7 @@ class Leasing(Statements):
         """
 
         def run(change: Change) -> list[MediaFile]:
-            chosen = next_queued(change, limit, solo=solo, urgent=urgent)
+            chosen = next_queued(change, limit, solo=solo, urgent=urgent, only=self.only)
             if not chosen:
                 return []
             ids = [each.file_id for each in chosen]
@@ -83,8 +85,11 @@ class Leasing(Statements):
 
     def suspect_waits(self) -> bool:
         """Tell whether a file that crashed a stage is queued and could be leased."""
+        suspects = queued(suspects=True)
+        if self.only is not None:
+            suspects = suspects.where(file.c.task_id.in_(self.only))
         with self._database.read() as connection:
-            return connection.execute(queued(suspects=True), {"limit": 1}).first() is not None
+            return connection.execute(suspects, {"limit": 1}).first() is not None
 
     def checkpoint(  # noqa: PLR0913 - what a Progress message holds
         self,

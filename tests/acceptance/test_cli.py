@@ -218,3 +218,23 @@ def test_ffmpeg_dies_with_its_worker(tmp_path: Path, service: Callable[..., Serv
     assert "Max file size             0 " in limits
     running.kill("child")
     until(lambda: not any(map(runs, found)))
+
+
+def test_transcribe_leaves_alone_what_waits_of_an_earlier_call(workdir: Path, tmp_path: Path) -> None:
+    """Else it would lie under this call's --output_dir, made with this call's model, and come first."""
+    for number in range(6):
+        tone(workdir / f"archive/{number}.wav", 30, 300 + number)
+    command = [
+        *(sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir)),
+        *("transcribe", str(workdir / "archive"), "--engine", "fake"),
+    ]  # fmt: skip
+    slow = os.environ | {"WHISPER_FAKE_DELAY": "1"}
+    with subprocess.Popen(command, env=slow, stderr=subprocess.DEVNULL) as earlier:
+        until(lambda: run(workdir, "status", "archive").returncode == 0)
+        earlier.send_signal(signal.SIGINT)
+    ended = transcribe(workdir, str(workdir / "talks"), "--output_dir", str(tmp_path / "out"))
+    assert ended.returncode == 0
+    assert (tmp_path / "out/talks/a.txt").exists()
+    assert list((tmp_path / "out").glob("archive/?.json")) == []
+    assert transcribe(workdir, str(workdir / "archive")).returncode == 0
+    assert len(list(workdir.glob("archive/?.txt"))) == 6
