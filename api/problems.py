@@ -122,14 +122,20 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
 
 
 def _explain_one(error: Mapping[str, Any], known: Iterable[str]) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path"))
+    place = [part for part in error["loc"] if part not in ("query", "path", "header")]
+    # what is text further down is pydantic's name for one type of several that a field may have
+    where = ".".join(str(part) for part in place if part == place[0] or isinstance(part, int))
     if error["type"] == "extra_forbidden":
         return f"{where!r} is not known here.{closest(where, list(known))}"
     if error["type"] == "missing":
         return f"{where!r} is missing"
     said = error["msg"].removeprefix("Value error, ")  # our own validators need no such label
-    message = f"{said[:1].lower()}{said[1:]}"
-    return f"{where}: {message}" if where else message
+    return f"{where}: {uncapitalised(said)}" if where else uncapitalised(said)
+
+
+def uncapitalised(said: str) -> str:
+    """Return a message as it reads within a sentence, where it does not begin with an acronym."""
+    return said if said[1:2].isupper() else f"{said[:1].lower()}{said[1:]}"
 
 
 def _pipeline_error(request: Request, error: Any) -> Response:

@@ -200,6 +200,21 @@ def test_a_mistyped_filter_is_answered_with_the_closest(client: TestClient) -> N
     assert "Did you mean 'status'?" in client.get("/monitoring?statsu=failed").json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("query", "headers", "words"),
+    [
+        ("?limit=0", {}, "limit: input should be"),
+        ("?files=nonsense", {}, "files: input should be 'settling'"),
+        ("/events", {"Last-Event-ID": "x"}, "last-event-id: the id"),
+    ],
+)
+def test_what_cannot_be_used_is_named_as_the_client_named_it(
+    client: TestClient, query: str, headers: dict[str, str], words: str
+) -> None:
+    """Not by the types that it is tried as."""
+    assert client.get(f"/monitoring{query}", headers=headers).json()["detail"].startswith(words)
+
+
 def test_an_unknown_task_by_query_is_a_404(client: TestClient) -> None:
     """As by path."""
     assert client.get("/monitoring", params={"task_id": ""}).status_code == 404

@@ -122,6 +122,7 @@ def test_a_malformed_request_is_a_400(client: TestClient, body: bytes) -> None:
         ({"dirname": "x", "language": "frensh"}, "Did you mean 'french'?"),
         ({}, "'dirname' is missing"),
         ({"dirname": 5}, "dirname: input should be a valid string"),
+        ({"dirname": "x", "callback_url": "ftp://x"}, "callback_url: URL scheme should be"),
     ],
 )
 def test_a_mistake_is_answered_with_what_was_probably_meant(
