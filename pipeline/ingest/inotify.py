@@ -7,6 +7,7 @@ the overflow nor of the watch limit: both are caught here, where its reader pass
 from __future__ import annotations
 
 import errno
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from watchdog.events import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watchdog.observers.inotify_c import InotifyEvent
+
+# An upload's directory, moved before it was looked at, is watched twice: no harm, but the warning names all watches.
+warnings.filterwarnings("ignore", r"Callback with id '\d+' already exists", RuntimeWarning)
 
 # Neither reads (IN_OPEN, IN_CLOSE_NOWRITE), or our own would wake us, nor every write (IN_MODIFY).
 EVENTS: list[type[FileSystemEvent]] = [

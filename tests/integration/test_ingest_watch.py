@@ -275,3 +275,15 @@ def with_few_watches(base: str) -> None:
     (service.workdir / "19/x.mp3").write_bytes(b"sound")
     service.wait_for("19/x.mp3")
     service.stop()
+
+
+def test_a_directory_that_is_seen_twice_is_no_news(tmp_path: Path) -> None:
+    """An upload's log was told of all watches: its directory is made, and moved before the watcher has looked."""
+    twice = (
+        "import sys; from pipeline.ingest.inotify import _Reader; reader = _Reader(print, print); "
+        "[reader.add_callback(sys.argv[1].encode(), 0x100, print, 1) for _ in range(2)]"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", twice, str(tmp_path)], capture_output=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert ran.stderr == b""
