@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lint hostile fuzz torture torture-full torture-times mutants memory load soak sameness exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
+.PHONY: help setup demo start test check lint hostile fuzz torture torture-full torture-times mutants memory behind load soak sameness exact bench bench-full bench-smoke bench-queue accuracy gpu image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -65,6 +65,9 @@ mutants: setup ## defects put in on purpose: does the suite notice each?
 
 memory: setup ## peak memory of each process for ten minutes and an hour of speech (slow)
 	@$(BIN)/python benchmarks/memory.py $(if $(ARGS),-- $(ARGS))
+
+behind: setup ## a minute of speech behind ten hours: how long does it wait? (five minutes)
+	@$(BIN)/python -m benchmarks.behind $(ARGS)
 
 sameness: setup ## is a text the same in whatever company, and after crashes? (ARGS='--runs 20 FOLDER')
 	@$(BIN)/python -m benchmarks.sameness $(or $(ARGS),../shared/corpus/dev/fr)

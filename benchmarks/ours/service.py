@@ -34,7 +34,7 @@ class Service:
 
     def __init__(self, workdir: Path, log: Path, threads: int, flags: list[str]) -> None:
         self.workdir = workdir
-        self._log = log
+        self.log = log
         command = [sys.executable, "app.py", "--workdir", str(workdir), "start-service", "--port", "0"]
         command += ["--threads", str(threads), *flags]
         with log.open("w") as out:
@@ -92,7 +92,7 @@ class Service:
     def _check(self, deadline: float) -> None:
         ended = self.process.poll()
         if ended is not None or time.monotonic() > deadline:
-            raise RunError(f"the service (exit code {ended}): {self._log.read_text()[-2000:]}")
+            raise RunError(f"the service (exit code {ended}): {self.log.read_text()[-2000:]}")
 
 
 @contextmanager
