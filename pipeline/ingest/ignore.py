@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KEEP_OUT = b".nowhisper"
+OUR_FOLDER = b".whisper"  # in the workdir: the queue, uploads on their way
 FOLDER_OPTIONS = b"whisper.toml"
 
 MEDIA = frozenset(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import BadPathError, UnavailableError, UnreadableError
 from pipeline.ingest import beneath, judge
 from pipeline.ingest.folder_options import EXCLUDE, INCLUDE, FolderOptions
-from pipeline.ingest.ignore import is_media
+from pipeline.ingest.ignore import OUR_FOLDER, is_media
 from pipeline.ingest.judge import Verdict
 from pipeline.ingest.placing import FORCE, named_of, new_file, selects, unit
 from pipeline.ingest.scan import Found, is_kept_out, is_readable, scan
@@ -85,6 +85,8 @@ class Requests:
     def locate(self, dirname: str | bytes) -> bytes:
         """Return the path a request means. Raises BadPathError, NotFoundError."""
         path, found = beneath.resolve(self._root, beneath.clean(dirname))
+        if path.partition(b"/")[0] == OUR_FOLDER:
+            raise BadPathError(f"{display(path)} is the service's own; ask for a directory of recordings")
         if not stat.S_ISDIR(found.st_mode) and not is_media(path.rpartition(b"/")[2]):
             raise BadPathError(f"{display(path)} is neither a directory nor a media file by its name")
         return path

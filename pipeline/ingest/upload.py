@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from pipeline.descent import DIRECTORY, descended
 from pipeline.errors import BadPathError, ConflictError, UnavailableError, UsageError
 from pipeline.ingest import beneath
-from pipeline.ingest.ignore import is_ignored, is_media
+from pipeline.ingest.ignore import OUR_FOLDER, is_ignored, is_media
 from pipeline.ingest.scan import is_kept_out
 from pipeline.tasks import display
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PLACE = (b".whisper", b"uploads")
+PLACE = (OUR_FOLDER, b"uploads")
 MAX_FILES = 10_000
 MAX_DEPTH = 16  # a name of two thousand folders would cost more than its bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -425,6 +425,16 @@ def test_a_bad_path_is_refused(post: Callable[..., Task], dirname: str, put: Cal
         post(dirname)
 
 
+@pytest.mark.parametrize("dirname", [".whisper", ".whisper/uploads"])
+def test_the_services_own_folder_is_refused(
+    post: Callable[..., Task], dirname: str, put: Callable[..., bytes]
+) -> None:
+    """A task there would have its report written among the queue's files."""
+    put(".whisper/uploads/x.mp3")
+    with pytest.raises(BadPathError, match="own"):
+        post(dirname)
+
+
 def test_a_path_through_a_link_that_leaves_is_refused(
     post: Callable[..., Task], workdir: Path, tmp_path: Path
 ) -> None:
