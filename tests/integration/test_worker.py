@@ -407,6 +407,14 @@ def test_a_suspect_runs_alone(start: Callable[..., Any]) -> None:
     assert list(dict.fromkeys(busy)) == [(1,), (2,), (3,)]
 
 
+def test_transcription_gives_way_to_answers(start: Callable[..., Any]) -> None:
+    """The core, which started us, is asked for the processor first."""
+    worker = start(Process)
+    worker.listen(Ready)
+    niceness = os.getpriority(os.PRIO_PROCESS, worker.process.pid)
+    assert niceness > os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def test_a_crash_names_the_file_that_did_it(start: Callable[..., Any]) -> None:
     """The process dies; the last Busy holds the culprit."""
     worker = start(Process)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+NICENESS = 5  # above the core's, FFmpeg's too: where cores are few, questions are answered first
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=["whisper", "fake"], default="whisper")
     chosen, _ = parser.parse_known_args(arguments)  # the supervisor passes its own flags on
     _die_with_supervisor()
+    os.nice(NICENESS)
     configure(chosen.log_level, chosen.log_format)
     inbox = Inbox()
     channel = Channel(Connection(chosen.channel), inbox)
