@@ -24,7 +24,7 @@ from pipeline.relay.wording import ENGLISH, reason
 from pipeline.settings import on_a_disk, prepare_output_dir, queue_place
 from pipeline.stage.decode.ffmpeg import ffmpeg_binary
 from pipeline.status import task_answer
-from pipeline.tasks import FAILURES, Source, TaskState, display
+from pipeline.tasks import FAILURES, OPEN, Source, TaskState, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,12 +151,15 @@ class _Own:
         self._core = core
 
     def submit(self, dirname: bytes, named: Mapping[str, Any]) -> str:
-        """Let nothing else be begun: what an earlier call or a service left has a place and options of its own."""
-        task_id = self._core.submit(dirname, named, source=Source.CLI).id
-        self._core.store.only = (self._core.store.only or set()) | {
-            task_id
-        }  # a new set: the relay reads the old
-        return task_id
+        """Let nothing else be begun: what an earlier call or a service left has a place and options of its own.
+
+        Files below this directory that another task holds do begin: this one waits for them.
+        """
+        task, store = self._core.submit(dirname, named, source=Source.CLI), self._core.store
+        rows = (row for rows in store.known(task.dirname).values() for row in rows)
+        holders = {row.task_id for row in rows if row.state in OPEN}
+        store.only = {task.id} | holders | (store.only or set())  # a new set: the relay reads the old one
+        return task.id
 
     def answer(self, task_id: str) -> dict[str, Any]:
         return self._view(task_id, None)

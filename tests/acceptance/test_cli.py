@@ -224,17 +224,31 @@ def test_transcribe_leaves_alone_what_waits_of_an_earlier_call(workdir: Path, tm
     """Else it would lie under this call's --output_dir, made with this call's model, and come first."""
     for number in range(6):
         tone(workdir / f"archive/{number}.wav", 30, 300 + number)
-    command = [
-        *(sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir)),
-        *("transcribe", str(workdir / "archive"), "--engine", "fake"),
-    ]  # fmt: skip
-    slow = os.environ | {"WHISPER_FAKE_DELAY": "1"}
-    with subprocess.Popen(command, env=slow, stderr=subprocess.DEVNULL) as earlier:
-        until(lambda: run(workdir, "status", "archive").returncode == 0)
-        earlier.send_signal(signal.SIGINT)
+    interrupted_transcribe(workdir, "archive")
     ended = transcribe(workdir, str(workdir / "talks"), "--output_dir", str(tmp_path / "out"))
     assert ended.returncode == 0
     assert (tmp_path / "out/talks/a.txt").exists()
     assert list((tmp_path / "out").glob("archive/?.json")) == []
     assert transcribe(workdir, str(workdir / "archive")).returncode == 0
     assert len(list(workdir.glob("archive/?.txt"))) == 6
+
+
+def test_transcribe_goes_on_with_what_waits_below_its_directory(workdir: Path) -> None:
+    """Those files stay an earlier call's, and the directory around them is not done without them."""
+    tone(workdir / "archive/box/old.wav", 30, 300)
+    tone(workdir / "archive/new.wav", 1, 400)
+    interrupted_transcribe(workdir, "archive/box")
+    assert transcribe(workdir, str(workdir / "archive")).returncode == 0
+    assert (workdir / "archive/box/old.txt").exists()
+
+
+def interrupted_transcribe(workdir: Path, dirname: str) -> None:
+    """Leave a directory's files waiting in the queue."""
+    command = [
+        *(sys.executable, str(ROOT / "app.py"), "--workdir", str(workdir)),
+        *("transcribe", str(workdir / dirname), "--engine", "fake"),
+    ]  # fmt: skip
+    slow = os.environ | {"WHISPER_FAKE_DELAY": "1"}
+    with subprocess.Popen(command, env=slow, stderr=subprocess.DEVNULL) as earlier:
+        until(lambda: run(workdir, "status", dirname).returncode == 0)
+        earlier.send_signal(signal.SIGINT)
