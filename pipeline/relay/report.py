@@ -110,8 +110,12 @@ class Report:
         while events := self._store.changed_since(self._event_id, EVENTS_AT_ONCE):
             self._event_id = events[-1].id
             ended = {each.task_id for each in events if _ends_task(each)}
-            for task_id in {each.task_id for each in events}:
+            for task_id in filter(self._is_ours, {each.task_id for each in events}):
                 self._note(task_id, now, ended=task_id in ended)
+
+    def _is_ours(self, task_id: str) -> bool:
+        """Tell whether files of this task are done here: the reports of others have another place, maybe."""
+        return self._store.only is None or task_id in self._store.only
 
     def _note(self, task_id: str, now: float, *, ended: bool) -> None:
         name = self._folder_of(task_id)
