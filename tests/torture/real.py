@@ -34,7 +34,7 @@ CACHE = Path.home() / ".cache" / "whisper"
 FLAGS = ("--engine", "whisper", "--vad", "--model", MODEL)
 ROLES = ("child", "core", "supervisor")
 PERCENT = (5, 20, 35, 50, 65, 80)
-SPEECH = ("jfk.flac", "sonnet-1.mp3", "jfk.flac", "sonnet-1.mp3")  # more than one window of it
+SPEECH = 10 * ("jfk.flac", "sonnet-1.mp3")  # more windows than are decoded side by side, or all end at once
 PATIENCE_S = 240.0
 SOON_S = 0.02
 
