@@ -52,10 +52,13 @@ def next_queued(
 def _take(
     change: Change, limit: int, *, suspects: bool, urgent: bool, only: Collection[str] | None
 ) -> list[Candidate]:
-    statement = _free(suspects=suspects, urgent=urgent)
-    if only is not None:
-        statement = statement.where(file.c.task_id.in_(only))
-    return [Candidate(*row) for row in change.connection.execute(statement, {"limit": limit})]
+    free = of_tasks(only, _free(suspects=suspects, urgent=urgent))
+    return [Candidate(*row) for row in change.connection.execute(free, {"limit": limit})]
+
+
+def of_tasks(only: Collection[str] | None, files: Select[Any]) -> Select[Any]:
+    """Select those of these tasks alone; None: of all."""
+    return files if only is None else files.where(file.c.task_id.in_(only))
 
 
 @cache

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from pipeline.errors import EnvironmentUnusableError, IllegalTransitionError, UnavailableError
 from pipeline.queue.changes import UNCHARGED, Change, Values
-from pipeline.queue.choosing import next_queued, queued
+from pipeline.queue.choosing import next_queued, of_tasks, queued
 from pipeline.queue.inserts import insert_or_replace
 from pipeline.queue.matching import LEASED_BY, THESE_FILES, guard, speaker
 from pipeline.queue.records import EventKind, Lease, Outcome
@@ -85,9 +85,7 @@ class Leasing(Statements):
 
     def suspect_waits(self) -> bool:
         """Tell whether a file that crashed a stage is queued and could be leased."""
-        suspects = queued(suspects=True)
-        if self.only is not None:
-            suspects = suspects.where(file.c.task_id.in_(self.only))
+        suspects = of_tasks(self.only, queued(suspects=True))
         with self._database.read() as connection:
             return connection.execute(suspects, {"limit": 1}).first() is not None
 
