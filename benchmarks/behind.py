@@ -14,16 +14,18 @@ import argparse
 import shutil
 import tempfile
 import time
-import wave
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.memory import speech
 from benchmarks.ours.service import running
-from benchmarks.workloads import Item
+from benchmarks.workloads import RATE, Item, decoded, written
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from benchmarks.ours.service import Service
 
 UNDER_WAY_S = 90.0  # that the long file is given before the first minute comes
@@ -41,8 +43,11 @@ def main() -> None:
     parser.add_argument("options", nargs="*")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, running(chosen.threads, chosen.options) as service:
-        warm_up, *short = minutes(Path(name), chosen.minutes + 1, "alone")
-        _, *again = minutes(Path(name), chosen.minutes + 1, "behind", nudge=1)
+        spoken = decoded(speech(Path(name) / "minutes.wav", 60 * (chosen.minutes + 1)))
+        spoken = spoken.reshape(-1, 60 * RATE).copy()
+        warm_up, *short = minutes(Path(name), "alone", spoken)
+        spoken[:, 0] ^= 1
+        _, *again = minutes(Path(name), "behind", spoken)
         long = speech(Path(name) / "hours.wav", int(chosen.hours * 3600))
         service.wait_until_warm(warm_up)
         alone = [dropped(service, each) for each in short]
@@ -58,18 +63,9 @@ def main() -> None:
     print(f"\nratio of the medians: {median(behind) / median(alone):.2f}\n", *said, sep="\n")
 
 
-def minutes(folder: Path, count: int, name: str, *, nudge: int = 0) -> list[Item]:
-    """Write so many minutes of speech, no two alike; `nudge` changes bits of the first sample."""
-    with wave.open(str(speech(folder / "minutes.wav", 60 * count))) as together:
-        pieces = [together.readframes(60 * together.getframerate()) for _ in range(count)]
-        form = together.getparams()
-    items = []
-    for number, piece in enumerate(pieces):
-        items.append(Item(folder / f"{name}-{number}.wav", 60.0))
-        with wave.open(str(items[-1].path), "wb") as out:
-            out.setparams(form)
-            out.writeframes(bytes([piece[0] ^ nudge]) + piece[1:])
-    return items
+def minutes(folder: Path, name: str, spoken: NDArray[np.int16]) -> list[Item]:
+    """Write minutes of speech, one a row, as recordings."""
+    return [Item(written(folder / f"{name}-{at}.wav", pcm), 60.0) for at, pcm in enumerate(spoken)]
 
 
 def dropped(service: Service, item: Item) -> float:
